@@ -1,0 +1,183 @@
+"""What invoices refer to: products, prices, tax rates, tax registrations, customers."""
+
+from redisu_pipeline.tables.model import (
+    CREATED,
+    CURRENCY,
+    ID,
+    LIVEMODE,
+    OUR_METADATA,
+    Resource,
+    Scope,
+    Table,
+    flag,
+    instant,
+    integer,
+    minor,
+    rate,
+    text,
+    texts,
+)
+
+CUSTOMERS = Resource(
+    table=Table(
+        "customers",
+        "Buyers as Stripe knows them now. A deleted customer keeps its last row, with `_deleted_at`.",
+        (
+            ID,
+            CREATED,
+            LIVEMODE,
+            text("currency", "Currency of the customer's balance; null until it has been charged"),
+            text("email", "Personal data"),
+            text("name", "Personal data"),
+            text("phone", "Personal data"),
+            text("business_name", "Name of the business, where collected"),
+            text("individual_name", "Personal data"),
+            text("description", "Free text"),
+            minor("balance", "Credit (negative) or debt (positive) on the customer balance"),
+            text("address.line1", "Personal data"),
+            text("address.line2", "Personal data"),
+            text("address.city", "City"),
+            text("address.state", "State, province or region"),
+            text("address.postal_code", "ZIP or postal code"),
+            text("address.country", "ISO 3166 country"),
+            text("tax_exempt", "Whether tax is waived or reversed", values="none exempt reverse"),
+            flag("delinquent", "Whether an invoice's last payment failed"),
+            text("test_clock", "Set only on objects of a test clock"),
+            *OUR_METADATA,
+        ),
+    ),
+    path="/v1/customers",
+    object="customer",
+)
+
+PRODUCTS = Resource(
+    table=Table(
+        "products",
+        "Courses as Stripe sells them. `metadata_course` names the course of every line of the product.",
+        (
+            ID,
+            CREATED,
+            LIVEMODE,
+            flag("active", "Whether it can be sold"),
+            text("name", "Name as printed on invoices"),
+            text("description", "Text on the checkout page"),
+            text("default_price", "Price id"),
+            text("tax_code", "Stripe Tax product code, for example txcd_20060058"),
+            text("type", "Kind of product", values="good service"),
+            text("unit_label", "Unit on receipts"),
+            instant("updated", "Last change at Stripe"),
+            *OUR_METADATA,
+        ),
+    ),
+    path="/v1/products",
+    object="product",
+    scope=Scope.EVERYTHING,
+)
+
+PRICES = Resource(
+    table=Table(
+        "prices",
+        "Prices of products; `lookup_key` is the course's slug on the current one.",
+        (
+            ID,
+            CREATED,
+            LIVEMODE,
+            CURRENCY,
+            flag("active", "Whether it can be sold"),
+            text("product", "Product id"),
+            text("lookup_key", "The course's slug on the price in use"),
+            text("nickname", "Internal name"),
+            text("billing_scheme", "How the amount is computed", values="per_unit tiered"),
+            text("type", "One-time or recurring", values="one_time recurring"),
+            text("tax_behavior", "Whether tax is inside the amount", values="exclusive inclusive unspecified"),
+            minor("unit_amount", "Price of one unit; null when it has fractions of a minor unit"),
+            *OUR_METADATA,
+        ),
+    ),
+    path="/v1/prices",
+    object="price",
+    scope=Scope.EVERYTHING,
+)
+
+TAX_RATES = Resource(
+    table=Table(
+        "tax_rates",
+        "Rates that tax lines refer to: ours (Israel) and those Stripe Tax makes, one for each jurisdiction.",
+        (
+            ID,
+            CREATED,
+            LIVEMODE,
+            flag("active", "Whether new lines may use it"),
+            text("display_name", "Name on the invoice"),
+            text("description", "Internal text"),
+            text("country", "ISO 3166 country of the jurisdiction"),
+            text("state", "State or province"),
+            text("jurisdiction", "Name of the authority"),
+            text(
+                "jurisdiction_level",
+                "Level of the authority; null on manual rates",
+                values="city country county district multiple state",
+            ),
+            rate("percentage", "Statutory rate, out of 100"),
+            rate("effective_percentage", "Rate in fact applied, out of 100"),
+            text("rate_type", "Percentage or flat amount", values="flat_amount percentage"),
+            flag("inclusive", "Whether the tax is inside the price"),
+            text("tax_type", "sales_tax, vat, gst … (an open set at Stripe)"),
+        ),
+    ),
+    path="/v1/tax_rates",
+    object="tax_rate",
+    scope=Scope.EVERYTHING,
+)
+
+TAX_REGISTRATIONS = Resource(
+    table=Table(
+        "tax_registrations",
+        "Where Stripe Tax collects for us, and since when. Stripe sends no event for a change: read whole each time.",
+        (
+            ID,
+            CREATED,
+            LIVEMODE,
+            text("country", "ISO 3166 country"),
+            text("country_options.us.state", "US state"),
+            text("country_options.us.type", "Kind of US registration"),
+            text("country_options.ca.type", "Kind of Canadian registration"),
+            instant("active_from", "Tax is collected from here"),
+            instant("expires_at", "… until here; null while open"),
+            text("status", "State at the time of reading", values="active expired scheduled"),
+        ),
+    ),
+    path="/v1/tax/registrations",
+    object="tax.registration",
+    scope=Scope.WHOLE_EACH_TIME,
+    parameters=(("status", "all"),),
+)
+
+EVENTS = Resource(
+    table=Table(
+        "events",
+        "The change feed that was consumed. Stripe forgets events after 30 days; this table does not.",
+        (
+            ID,
+            CREATED,
+            LIVEMODE,
+            text("type", "What happened, for example charge.refunded", required=True),
+            text("api_version", "Version in which the snapshot inside `_raw` was rendered"),
+            text("data.object.object", "Kind of the object concerned"),
+            text("data.object.id", "Id of the object concerned"),
+            instant("data.object.created", "When that object was made"),
+            text("data.object.charge", "Charge of a refund or dispute"),
+            text("data.object.invoice", "Invoice of a credit note, payment or session"),
+            text("data.object.payment_intent", "Payment intent concerned"),
+            texts("data.object.balance_transactions[].id", "Balance transactions of a dispute"),
+            integer("pending_webhooks", "Deliveries still owed when read"),
+            text("request.id", "API request that caused it"),
+            text("request.idempotency_key", "Idempotency key of that request"),
+            text("account", "Connected account, if any", name="connected_account"),
+            text("context", "Organisation context, if any"),
+        ),
+    ),
+    path="/v1/events",
+    object="event",
+    immutable=True,
+)
