@@ -1,0 +1,313 @@
+"""Newly read rows into a month's file, without holding the month in memory.
+
+A file is sorted by `created`; so are the zones it is rewritten in. Within a zone all rows of an object that was read
+replace all rows it had (lines that vanished go with it), rows that came back equal keep their place and their
+`_synced_at`, and every other row is copied.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from redisu_pipeline.common.problems import Failed, Problem
+from redisu_pipeline.lake.pages import PageName, PageStore
+from redisu_pipeline.lake.schemas import SEQUENCE, money_columns, schema_of
+from redisu_pipeline.tables.model import Table
+
+ZONE_ROWS = 10_000
+SMALL = pa.int64()
+
+
+@dataclass
+class Tally:
+    """What a merge did, and what the file holds afterwards. Sums are minor units by column and currency."""
+
+    new: int = 0
+    changed: int = 0
+    removed: int = 0
+    rows: int = 0
+    sums: dict[str, dict[str, int]] = field(default_factory=dict)
+    created_min: int | None = None
+    created_max: int | None = None
+
+    @property
+    def touched(self) -> bool:
+        return bool(self.new or self.changed or self.removed)
+
+    def count(self, table: Table, rows: pa.Table) -> None:
+        """Add rows that stand in the file to the totals."""
+        if not rows.num_rows:
+            return
+        self.rows += rows.num_rows
+        seconds = created_seconds(rows)
+        low, high = pc.min(seconds).as_py(), pc.max(seconds).as_py()
+        self.created_min = low if self.created_min is None else min(self.created_min, low)
+        self.created_max = high if self.created_max is None else max(self.created_max, high)
+        names = [column.name for column in money_columns(table)]
+        if not names or "currency" not in rows.schema.names:
+            return
+        grouped = rows.select(["currency", *names]).group_by("currency").aggregate([(name, "sum") for name in names])
+        for row in grouped.to_pylist():
+            for name in names:
+                by_currency = self.sums.setdefault(name, {})
+                currency = row["currency"] or ""
+                by_currency[currency] = by_currency.get(currency, 0) + (row[f"{name}_sum"] or 0)
+
+
+def created_seconds(rows: pa.Table) -> pa.ChunkedArray:
+    """Return `created` as unix seconds."""
+    return pc.divide(rows.column("created").cast(pa.int64()), 1_000_000)
+
+
+class Staged:
+    """The rows read from Stripe for one resource, by slice of time, newest reading of each object only."""
+
+    def __init__(self, store: PageStore, root: Table) -> None:
+        self._store, self._root = store, root
+        self._pages: Sequence[PageName] = [page for page in store.pages if page.rows]
+
+    def touches(self, lo: int, hi: int) -> bool:
+        return any(page.oldest < hi and page.newest >= lo for page in self._pages)
+
+    def cuts(self, lo: int, hi: int) -> Iterator[int]:
+        """Yield seconds that divide ``[lo, hi)`` into slices of about ZONE_ROWS objects."""
+        rows = 0
+        for page in self._pages:
+            if page.newest < lo or page.oldest >= hi:
+                continue
+            rows += page.rows
+            if rows >= ZONE_ROWS and lo < page.oldest:
+                yield page.oldest
+                rows = page.rows
+        return
+
+    def between(self, table: Table, lo: int, hi: int) -> tuple[pa.Table, set[str]]:
+        """Return the rows of ``table`` whose object was made in ``[lo, hi)``, and the ids of the objects read."""
+        loaded = [
+            (page.number, self._store.load(page)) for page in self._pages if page.oldest < hi and page.newest >= lo
+        ]
+        newest: dict[str, int] = {}
+        for number, body in loaded:
+            roots = _open(body[self._root.name]).select(["id", "created"])
+            for object_id in _within(roots, lo, hi).column("id").to_pylist():
+                newest[object_id] = max(number, newest.get(object_id, 0))
+        parts = []
+        for number, body in loaded:
+            if table.name in body:
+                rows = _open(body[table.name])
+                keep = [newest.get(object_id) == number for object_id in rows.column(table.root).to_pylist()]
+                parts.append(rows.filter(pa.array(keep, pa.bool_())))
+        rows = pa.concat_tables(parts) if parts else schema_of(table).empty_table()
+        return _unique(rows), set(newest)
+
+
+def _open(stream: bytes) -> pa.Table:
+    return pa.ipc.open_stream(stream).read_all()
+
+
+def _within(rows: pa.Table, lo: int, hi: int) -> pa.Table:
+    seconds = created_seconds(rows)
+    return rows.filter(pc.and_(pc.greater_equal(seconds, lo), pc.less(seconds, hi)))
+
+
+def _unique(rows: pa.Table) -> pa.Table:
+    """Drop a row that one page holds twice (it moved while the page was made)."""
+    ids = rows.column("id").to_pylist()
+    if len(set(ids)) == len(ids):
+        return rows
+    last = {object_id: index for index, object_id in enumerate(ids)}
+    return rows.take(pa.array(sorted(last.values()), pa.int64()))
+
+
+class MonthFile:
+    """An existing data file, read by slices of time; or none yet."""
+
+    def __init__(self, table: Table, path: Path | None) -> None:
+        self._table = table
+        self._file = None if path is None else pq.ParquetFile(path)
+        self._bounds = [] if self._file is None else [_bounds(self._file, g) for g in range(self._file.num_row_groups)]
+        if self._file is not None:
+            refuse_type_change(table, self._file.schema_arrow)
+
+    def cuts(self) -> list[int]:
+        return [low for low, _ in self._bounds]
+
+    def between(self, lo: int, hi: int, columns: list[str] | None = None) -> pa.Table:
+        groups = [g for g, (low, high) in enumerate(self._bounds) if low < hi and high >= lo]
+        schema = schema_of(self._table)
+        if columns is not None:
+            schema = pa.schema([schema.field(name) for name in columns])
+        if self._file is None or not groups:
+            return schema.empty_table()
+        present = [name for name in schema.names if name in self._file.schema_arrow.names]
+        rows = self._file.read_row_groups(groups, columns=present)
+        return _within(conform(rows, schema), lo, hi)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _bounds(file: pq.ParquetFile, group: int) -> tuple[int, int]:
+    index = file.schema_arrow.names.index("created")
+    statistics = file.metadata.row_group(group).column(index).statistics
+    if statistics is None or not statistics.has_min_max:  # written by another program
+        seconds = created_seconds(file.read_row_group(group, columns=["created"]))
+        return pc.min(seconds).as_py(), pc.max(seconds).as_py()
+    return int(statistics.min.timestamp()), int(statistics.max.timestamp())
+
+
+def refuse_type_change(table: Table, found: pa.Schema) -> None:
+    """Raise Failed naming the column when a file's type differs from the declared one; new columns are no fault."""
+    for declared in schema_of(table):
+        index = found.get_field_index(declared.name)
+        if index >= 0 and found.field(index).type != declared.type:
+            problem = Problem(
+                "type_change",
+                f"{table.name}.{declared.name}",
+                f"is {found.field(index).type} in the lake and {declared.type} in the declaration",
+                "give the column another name, or move the table's folder away and run sync --full",
+            )
+            raise Failed([problem])
+
+
+def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return ``rows`` in the declared columns: a column that is new is null in old rows."""
+    columns = [
+        rows.column(field.name) if field.name in rows.schema.names else pa.nulls(rows.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is merged into one month's file of one table. ``gone`` maps ids to the instant their object was missed."""
+
+    table: Table
+    lo: int
+    hi: int
+    staged: Staged
+    existing: MonthFile
+    gone: Mapping[str, Any]
+
+
+def zones(inputs: Inputs) -> list[tuple[int, int]]:
+    """Divide the month so that no zone holds much more than ZONE_ROWS objects."""
+    inner = {*inputs.existing.cuts(), *inputs.staged.cuts(inputs.lo, inputs.hi)}
+    edges = [inputs.lo, *sorted(cut for cut in inner if inputs.lo < cut < inputs.hi), inputs.hi]
+    return list(zip(edges, edges[1:], strict=False))
+
+
+def survey(inputs: Inputs) -> Tally:
+    """Count what would change, reading only the zones that new rows fall in; nothing is written."""
+    tally = Tally()
+    for lo, hi in zones(inputs):
+        columns = sorted({"id", "created", "_raw", "_deleted_at", inputs.table.root})
+        if inputs.staged.touches(lo, hi) or inputs.gone:
+            _merge_zone(inputs, lo, hi, tally, columns)
+    return tally
+
+
+def rewrite(inputs: Inputs, target: Path, sequence: Iterator[int]) -> Tally:
+    """Write the merged month to ``target`` and return what it holds. ``sequence`` numbers new events."""
+    tally = Tally()
+    schema = schema_of(inputs.table)
+    keep_plain = {"id", "_raw", "description", "created"}
+    dictionary = [field.name for field in schema if pa.types.is_string(field.type) and field.name not in keep_plain]
+    with pq.ParquetWriter(target, schema, compression="zstd", use_dictionary=dictionary) as writer:
+        for lo, hi in zones(inputs):
+            rows = _merge_zone(inputs, lo, hi, tally, None)
+            if SEQUENCE in schema.names:
+                rows = _number(rows, sequence)
+            tally.count(inputs.table, rows)
+            for part in _row_groups(rows):
+                writer.write_table(part, row_group_size=max(part.num_rows, 1))
+    return tally
+
+
+def _merge_zone(inputs: Inputs, lo: int, hi: int, tally: Tally, columns: list[str] | None) -> pa.Table:
+    old = inputs.existing.between(lo, hi, columns)
+    new, read = inputs.staged.between(inputs.table, lo, hi) if inputs.staged.touches(lo, hi) else (None, set())
+    if inputs.gone:
+        old = _mark_gone(old, inputs.gone, tally)
+    if new is None or not read:
+        return old
+    if columns is not None:
+        new = new.select(columns)
+    old_ids, roots = old.column("id").to_pylist(), old.column(inputs.table.root).to_pylist()
+    states = zip(old.column("_raw").to_pylist(), old.column("_deleted_at").to_pylist(), strict=True)
+    was = {one: state for one, root, state in zip(old_ids, roots, states, strict=True) if root in read}
+    new_ids, new_raws = new.column("id").to_pylist(), new.column("_raw").to_pylist()
+    same = {
+        object_id
+        for object_id, raw in zip(new_ids, new_raws, strict=True)
+        if object_id in was and was[object_id][1] is None and _equal(was[object_id][0], raw)
+    }
+    known = sum(object_id in was for object_id in new_ids)
+    tally.new += len(new_ids) - known
+    tally.changed += known - len(same)
+    tally.removed += len(was.keys() - set(new_ids))
+    stay = [root not in read or object_id in same for object_id, root in zip(old_ids, roots, strict=True)]
+    come = [object_id not in same for object_id in new_ids]
+    if SEQUENCE in new.schema.names:
+        new = _keep_numbers(new, old)
+    merged = pa.concat_tables([old.filter(pa.array(stay, pa.bool_())), new.filter(pa.array(come, pa.bool_()))])
+    return merged if columns is not None else _sorted(merged, inputs.table)
+
+
+def _equal(before: str, after: str) -> bool:
+    # A list and a retrieve call may indent the same object differently: compare the content when the text differs.
+    return before == after or msgspec.json.decode(before) == msgspec.json.decode(after)
+
+
+def _mark_gone(old: pa.Table, gone: Mapping[str, Any], tally: Tally) -> pa.Table:
+    ids = old.column("id").to_pylist()
+    before = old.column("_deleted_at").to_pylist()
+    after = [mark or gone.get(object_id) for object_id, mark in zip(ids, before, strict=True)]
+    tally.changed += sum(a is not None and b is None for a, b in zip(after, before, strict=True))
+    index = old.schema.get_field_index("_deleted_at")
+    return old.set_column(index, old.schema.field(index), pa.array(after, old.schema.field(index).type))
+
+
+def _sorted(rows: pa.Table, table: Table) -> pa.Table:
+    keys = ["created", table.root, *(["position"] if "position" in rows.schema.names else []), "id"]
+    order = dict.fromkeys(keys)
+    return rows.take(pc.sort_indices(rows, sort_keys=[(key, "ascending") for key in order]))
+
+
+def _keep_numbers(new: pa.Table, old: pa.Table) -> pa.Table:
+    numbers = dict(zip(old.column("id").to_pylist(), old.column(SEQUENCE).to_pylist(), strict=True))
+    kept = [numbers.get(object_id) for object_id in new.column("id").to_pylist()]
+    return new.set_column(new.schema.get_field_index(SEQUENCE), new.schema.field(SEQUENCE), pa.array(kept, SMALL))
+
+
+def _number(rows: pa.Table, sequence: Iterator[int]) -> pa.Table:
+    numbers = rows.column(SEQUENCE).to_pylist()
+    if None not in numbers:
+        return rows
+    filled = [next(sequence) if number is None else number for number in numbers]
+    return rows.set_column(rows.schema.get_field_index(SEQUENCE), rows.schema.field(SEQUENCE), pa.array(filled, SMALL))
+
+
+def _row_groups(rows: pa.Table) -> Iterator[pa.Table]:
+    """Cut only where `created` changes, so that no second stands in two row groups."""
+    if rows.num_rows <= ZONE_ROWS * 2:
+        if rows.num_rows:
+            yield rows
+        return
+    seconds = created_seconds(rows).to_pylist()
+    start = 0
+    while start < rows.num_rows:
+        end = min(start + ZONE_ROWS, rows.num_rows)
+        if end < rows.num_rows:
+            end = bisect_left(seconds, seconds[end - 1] + 1, lo=end - 1)
+        yield rows.slice(start, end - start)
+        start = end

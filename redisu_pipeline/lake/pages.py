@@ -1,0 +1,134 @@
+"""Page checkpoints: every page read from Stripe is kept under ``.staging/`` until its rows have landed.
+
+A file's name tells what it covers, so that a run cut off at any moment knows what is missing by listing a folder.
+A damaged page (power cut) is dropped and read again: a crash costs requests, never rows.
+"""
+
+import threading
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+import pyarrow as pa
+
+from redisu_pipeline.lake.storage import ANY, Storage
+
+OPEN = "open"
+_FAST = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1))
+
+
+@dataclass(frozen=True)
+class PageName:
+    """What a page holds: unix seconds it covers ``[lo, hi)`` (hi None: to the future), and of its rows' `created`.
+
+    ``number`` grows with the time of reading: of two readings of one object the higher is the newer.
+    """
+
+    number: int
+    lo: int
+    hi: int | None
+    oldest: int
+    newest: int
+    rows: int
+
+    def encode(self) -> str:
+        hi = OPEN if self.hi is None else self.hi
+        return f"{self.number:08d}_{self.lo}_{hi}_{self.oldest}_{self.newest}_{self.rows}.page"
+
+    @classmethod
+    def decode(cls, name: str) -> "PageName":
+        """Return the page a file name describes; ValueError for any other file."""
+        number, lo, hi, oldest, newest, rows = name.removesuffix(".page").split("_")
+        return cls(int(number), int(lo), None if hi == OPEN else int(hi), int(oldest), int(newest), int(rows))
+
+
+class ListingHeader(msgspec.Struct, frozen=True):
+    """What a listing set out to do: ``events_seq`` is the place in the change feed before its first page was read."""
+
+    listed_from: int
+    events_seq: int
+    started: str
+    schema: str
+
+
+class PageStore:
+    """The checkpoints of one resource of one account; threads may save at the same time."""
+
+    def __init__(self, storage: Storage, account: str, resource: str) -> None:
+        self._storage = storage
+        self._folder = f".staging/pages/{account}/{resource}"
+        self._lock = threading.Lock()
+        self._number = 0
+        self._pages: list[PageName] = []
+
+    def resume(self, schema: str) -> ListingHeader | None:
+        """Return the header of an unfinished listing and take over its pages; drop what can't be used."""
+        blob = self._storage.read(f"{self._folder}/listing.json")
+        header = None if blob is None else _header(blob.data)
+        if header is None or header.schema != schema:
+            self.clear()
+            return None
+        for entry in self._storage.list(self._folder):
+            name = entry.path.rsplit("/", 1)[-1]
+            if not name.endswith(".page"):
+                continue
+            page = PageName.decode(name)
+            self._number = max(self._number, page.number)
+            if self._body(page) is not None:
+                self._pages.append(page)
+        return header
+
+    def begin(self, header: ListingHeader) -> None:
+        """Record what is about to be listed, before its first page."""
+        self._storage.write(f"{self._folder}/listing.json", msgspec.json.encode(header), expect=ANY)
+
+    @property
+    def pages(self) -> list[PageName]:
+        with self._lock:
+            return sorted(self._pages, key=lambda page: (page.oldest, page.number))
+
+    def save(self, batches: Mapping[str, pa.RecordBatch], lo: int, hi: int | None, oldest: int, newest: int) -> None:
+        """Keep one page; ``lo`` to ``hi`` is the span it covers (equal for objects read one by one)."""
+        rows = next(iter(batches.values())).num_rows
+        with self._lock:
+            self._number += 1
+            page = PageName(self._number, lo, hi, oldest, newest, rows)
+        body = msgspec.msgpack.encode({table: _ipc(batch) for table, batch in batches.items() if batch.num_rows})
+        self._storage.write_scratch(f"{self._folder}/{page.encode()}", zlib.crc32(body).to_bytes(4, "big") + body)
+        with self._lock:
+            self._pages.append(page)
+
+    def load(self, page: PageName) -> dict[str, bytes]:
+        """Return each table's rows of ``page`` as an Arrow stream; a table without rows is absent."""
+        body = self._body(page)
+        if body is None:
+            raise OSError(f"checkpoint {page.encode()} is damaged")
+        return body
+
+    def clear(self) -> None:
+        """Forget everything: the rows have landed, or cannot be used."""
+        for entry in self._storage.list(self._folder):
+            self._storage.delete(entry.path)
+        self._pages.clear()
+
+    def _body(self, page: PageName) -> dict[str, bytes] | None:
+        blob = self._storage.read(f"{self._folder}/{page.encode()}")
+        if blob is None or zlib.crc32(blob.data[4:]).to_bytes(4, "big") != blob.data[:4]:
+            return None
+        return msgspec.msgpack.decode(blob.data[4:], type=dict[str, bytes])
+
+
+def _header(data: bytes) -> ListingHeader | None:
+    try:
+        return msgspec.json.decode(data, type=ListingHeader)
+    except msgspec.DecodeError:
+        return None
+
+
+def _ipc(batch: pa.RecordBatch) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=_FAST) as writer:
+        writer.write_batch(batch)
+    written: bytes = sink.getvalue().to_pybytes()
+    return written
