@@ -1,0 +1,195 @@
+"""Reading a stretch of one list, several ranges of `created` at a time, with a checkpoint after every page.
+
+A range is drained by a chain of pages, newest first. When a page shows how dense the range is, what is left of it is
+cut so that idle chains can help; the endpoint's budget keeps their sum polite.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from redisu_pipeline.common.stripe_api import NotThere
+from redisu_pipeline.extract.decode import Origins, Overflow, Page, UnknownValue, open_object, open_page
+from redisu_pipeline.extract.ranges import PAGE, Span, cut, horizon, pages_left
+from redisu_pipeline.extract.reader import Reader
+from redisu_pipeline.lake.pages import PageStore
+from redisu_pipeline.tables.model import Resource
+
+
+@dataclass
+class _Chain:
+    """A range being drained: ``lo`` may rise when it is cut; ``floor`` is where it may stop although more is listed."""
+
+    lo: int
+    hi: int | None
+    floor: int
+    cursor: str | None = None
+    covered_to: int | None = None  # everything from here up to `hi` has been read
+    newest: int | None = None
+    pages: int = 0
+
+
+class Listing:
+    """Reads one resource into its page store. ``origins`` is asked for each page: it holds the time of reading."""
+
+    def __init__(
+        self,
+        resource: Resource,
+        reader: Reader,
+        pool: ThreadPoolExecutor,
+        store: PageStore,
+        origins: Callable[[], Origins],
+        advanced: Callable[[str, int, int], None],
+    ) -> None:
+        self._resource, self._reader, self._pool, self._store = resource, reader, pool, store
+        self._origins, self._advanced = origins, advanced
+        self._lock = threading.Lock()
+        self._running: set[Future[None]] = set()
+        self._chains = 0
+        self._done = threading.Event()
+        self._failure: BaseException | None = None
+        self.listed = 0
+        self.minimum = 0
+        self.ids: set[str] = set()
+        self.missing: set[str] = set()
+        self.unknown: list[UnknownValue] = []
+        self.newest: int | None = None
+        self.remember = True
+
+    def list(self, spans: Iterable[Span], *, lowest: int | None = None) -> None:
+        """List every span. ``lowest`` is how far down the oldest span may be read where that costs no request more."""
+        spans = [span for span in spans if span]
+        if not spans:
+            return
+        before = self.listed
+        self._done.clear()
+        with self._lock:
+            self._chains += len(spans)
+        for index, span in enumerate(spans):
+            lo = span.lo if lowest is None or index else min(lowest, span.lo)
+            self._submit(_Chain(lo=lo, hi=span.hi, floor=span.lo))
+        self._done.wait()
+        if self._failure is not None:
+            raise self._failure
+        self.minimum += max(1, -(-(self.listed - before) // PAGE))
+
+    def retrieve(self, ids: Iterable[str], keep: Callable[[Page], bool]) -> None:
+        """Read objects one by one; those that Stripe no longer has are noted in ``missing``."""
+        wanted = [object_id for object_id in ids if object_id not in self.ids]
+        self.minimum += len(wanted)
+        for future in [self._pool.submit(self._retrieve, object_id, keep) for object_id in wanted]:
+            future.result()
+
+    def keep(self, page: Page, lo: int, hi: int | None) -> None:
+        """Follow the page's nested lists, decode it and write its checkpoint."""
+        for overflow in page.overflows:
+            self._follow(page, overflow)
+        batches = page.batches(self._origins())
+        if page.created:
+            self._store.save(batches, lo, hi, min(page.created), max(page.created))
+        with self._lock:
+            self.unknown.extend(page.unknown)
+            if self.remember:
+                self.ids.update(page.ids)
+            if page.created:
+                self.newest = max(page.created) if self.newest is None else max(self.newest, *page.created)
+        for table, batch in batches.items():
+            if table != self._resource.name:
+                self._advanced(table, batch.num_rows, 0)
+
+    def _submit(self, chain: _Chain) -> None:
+        self._pool.submit(self._run, chain)
+
+    def _run(self, chain: _Chain) -> None:
+        try:
+            more = self._step(chain) if self._failure is None else False
+        except BaseException as failure:  # noqa: BLE001  (handed to the caller of list)
+            more = False
+            with self._lock:
+                self._failure = self._failure or failure
+        if more:
+            self._submit(chain)
+            return
+        with self._lock:
+            self._chains -= 1
+            if self._chains == 0:
+                self._done.set()
+
+    def _step(self, chain: _Chain) -> bool:
+        """Read the chain's next page; tell whether there is more to read."""
+        resource = self._resource
+        page = self._reader.get(
+            resource.name, resource.path, self._parameters(chain), lambda body: open_page(resource.table, body)
+        )
+        created = page.created
+        with self._lock:
+            self.listed += len(created)
+        oldest = min(created) if created else chain.lo
+        finished = not page.has_more or not created or oldest < chain.floor
+        top = chain.covered_to if chain.covered_to is not None else chain.hi
+        # The second of the oldest row may go on on the next page: it is covered only when nothing follows.
+        bottom = chain.lo if finished and not (created and oldest < chain.floor) else oldest + 1
+        self.keep(page, min(bottom, top) if top is not None else bottom, top)
+        self._advanced(resource.name, len(created), 1)
+        if finished:
+            return False
+        chain.covered_to, chain.cursor = oldest + 1, page.ids[-1]
+        chain.newest = max(created) if chain.newest is None else chain.newest
+        chain.pages += 1
+        self._share(chain, oldest, chain.newest)
+        return True
+
+    def _share(self, chain: _Chain, oldest: int, newest: int) -> None:
+        """Cut what is left of the chain's range, as far as its density is known, and let new chains have the rest."""
+        low = horizon(chain.floor, oldest, newest)
+        left = pages_left(low, oldest, newest, chain.pages)
+        with self._lock:
+            cuts = cut(low, oldest, left, self._chains)
+            if not cuts:
+                return
+            edges = [chain.floor, *cuts]
+            parts = [_Chain(lo=lo, hi=hi, floor=lo) for lo, hi in zip(edges, edges[1:], strict=False)]
+            parts[0].lo = chain.lo
+            chain.lo = chain.floor = cuts[-1]
+            self._chains += len(parts)
+        for part in parts:
+            self._submit(part)
+
+    def _parameters(self, chain: _Chain) -> dict[str, Any]:
+        parameters: dict[str, Any] = {**dict(self._resource.parameters), "limit": PAGE}
+        window = {"gte": chain.lo} if chain.lo > 0 else {}
+        if chain.hi is not None:
+            window["lt"] = chain.hi
+        if window:
+            parameters["created"] = window
+        if chain.cursor is not None:
+            parameters["starting_after"] = chain.cursor
+        return parameters
+
+    def _follow(self, page: Page, overflow: Overflow | None) -> None:
+        table = next(c.table for c in self._resource.table.children if c.is_list_object)
+        while overflow is not None:
+            at = overflow
+            parameters = {"limit": PAGE, "starting_after": at.after}
+            overflow = self._reader.get(table.name, at.url, parameters, lambda body: page.add(at, body))  # noqa: B023
+            with self._lock:
+                self.minimum += 1
+            self._advanced(table.name, 0, 1)
+
+    def _retrieve(self, object_id: str, keep: Callable[[Page], bool]) -> None:
+        resource = self._resource
+        try:
+            page = self._reader.get(
+                resource.name, f"{resource.path}/{object_id}", {}, lambda body: open_object(resource.table, body)
+            )
+        except NotThere:
+            page = None
+        self._advanced(resource.name, 0 if page is None else 1, 1)
+        if page is None:
+            with self._lock:
+                self.missing.add(object_id)
+        elif keep(page):
+            created = page.created[0]
+            self.keep(page, created, created)
