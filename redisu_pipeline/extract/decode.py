@@ -130,7 +130,7 @@ def open_object(table: Table, body: bytes) -> "Page | None":
 class Page:
     """The objects of one answer and the rows nested in them."""
 
-    def __init__(self, table: Table, has_more: bool) -> None:
+    def __init__(self, table: Table, *, has_more: bool) -> None:
         self.table = table
         self.has_more = has_more
         self.root = Rows(table)
@@ -182,7 +182,7 @@ class Page:
 
     def _build(self, rows: Rows, parent: pa.RecordBatch | None, origins: Origins, built: dict[str, Any]) -> None:
         below = {c.path: self._children_rows(c, rows) for c in rows.table.children}
-        builder = _Columns(rows, parent, origins, {path: child for path, child in below.items()})
+        builder = _Columns(rows, parent, origins, below)
         batch = builder.batch()
         self.unknown.extend(builder.unknown)
         built[rows.table.name] = batch
@@ -210,7 +210,7 @@ class _Columns:
         table, count = self.rows.table, len(self.rows.objects)
         arrays: dict[str, pa.Array] = {}
         for column in table.columns:
-            arrays[column.name] = self._array(column, arrays)
+            arrays[column.name] = self._array(column)
         if not table.own_id and "id" not in arrays:
             arrays["id"] = self._derived_ids()
         for name in ("created", "livemode"):
@@ -224,7 +224,7 @@ class _Columns:
             arrays[name] = pa.nulls(count, schema.field(name).type)
         return pa.RecordBatch.from_arrays([arrays[name] for name in schema.names], schema=schema)
 
-    def _array(self, column: Column, arrays: dict[str, pa.Array]) -> pa.Array:
+    def _array(self, column: Column) -> pa.Array:
         if column.origin is Origin.POSITION:
             return pa.array(self.rows.positions, pa.int64())
         if column.origin is Origin.PARENT:

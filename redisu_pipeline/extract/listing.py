@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from redisu_pipeline.common.stripe_api import NotThere
@@ -57,6 +58,7 @@ class Listing:
         self.unknown: list[UnknownValue] = []
         self.newest: int | None = None
         self.remember = True
+        self.begun = threading.Event()
 
     def list(self, spans: Iterable[Span], *, lowest: int | None = None) -> None:
         """List every span. ``lowest`` is how far down the oldest span may be read where that costs no request more."""
@@ -95,6 +97,7 @@ class Listing:
                 self.ids.update(page.ids)
             if page.created:
                 self.newest = max(page.created) if self.newest is None else max(self.newest, *page.created)
+        self.begun.set()
         for table, batch in batches.items():
             if table != self._resource.name:
                 self._advanced(table, batch.num_rows, 0)
@@ -150,7 +153,7 @@ class Listing:
             if not cuts:
                 return
             edges = [chain.floor, *cuts]
-            parts = [_Chain(lo=lo, hi=hi, floor=lo) for lo, hi in zip(edges, edges[1:], strict=False)]
+            parts = [_Chain(lo=lo, hi=hi, floor=lo) for lo, hi in pairwise(edges)]
             parts[0].lo = chain.lo
             chain.lo = chain.floor = cuts[-1]
             self._chains += len(parts)

@@ -52,7 +52,7 @@ class Reader:
                     self._budget.back_off(endpoint, FIRST_PAUSE)
             except Refused as refused:
                 raise Failed([self._refusal(table, refused)]) from None
-            self.stop.wait(min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt) * random.uniform(0.5, 1))  # noqa: S311
+            self.stop.wait(min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt) * random.uniform(0.5, 1))
         mend = "see https://status.stripe.com and sync again: it goes on where it was"
         message = f"Stripe did not answer usably in {ATTEMPTS} attempts ({reason})"
         raise Failed([Problem("stripe_unreachable", f"{self.account}/{table}", message, mend)])

@@ -20,8 +20,9 @@ from redisu_pipeline.common.settings import Account, Settings
 from redisu_pipeline.common.stripe_api import API_VERSION, StripeApi, is_live
 from redisu_pipeline.extract.budget import LIVE, SANDBOX, Budget
 from redisu_pipeline.extract.decode import UnexpectedShape, UnknownValue
-from redisu_pipeline.extract.family import Family, Feed, Outcome, Run, shape_problem
+from redisu_pipeline.extract.family import Family, shape_problem
 from redisu_pipeline.extract.reader import Interrupted, Reader
+from redisu_pipeline.extract.run import Feed, FeedStart, Outcome, Run
 from redisu_pipeline.lake import history
 from redisu_pipeline.lake.locks import writer_lock
 from redisu_pipeline.lake.manifest import Cursor, read_manifest
@@ -160,20 +161,44 @@ def _sync_account(
 
 
 def _sync_resources(run: Run, resources: Sequence[Resource], result: _Result) -> None:
-    """Events first: their position must be known before anything else is read."""
-    feed = _feed_of(run, _attempt(run, EVENTS, Feed(), result))
+    """Start with the newest events, then read everything side by side; changes are looked up once all events are in."""
     others = [resource for resource in resources if resource is not EVENTS]
-    if not others or any(problem.code == "stripe_key" for problem in result.problems):
-        return
-    with ThreadPoolExecutor(max_workers=len(others), thread_name_prefix=f"tables-{run.account}") as pool:
-        for future in [pool.submit(_attempt, run, resource, feed, result) for resource in others]:
+    with ThreadPoolExecutor(max_workers=len(others) + 1, thread_name_prefix=f"tables-{run.account}") as pool:
+        try:
+            events = Family(run, EVENTS, FeedStart(), Feed)
+        except Refusal as refusal:  # a damaged manifest: without a place in the feed nothing can be complete
+            result.problems.extend(refusal.problems)
+            return
+        landed = pool.submit(_attempt, run, events, EVENTS, result)
+        while not (events.begun.wait(0.05) or landed.done()):
+            pass
+        if any(problem.code == "stripe_key" for problem in result.problems):
+            return
+        before = FeedStart(seq=events.position, newest=events.newest)
+        running = [pool.submit(_sync_other, run, resource, before, landed, result) for resource in others]
+        landed.result()
+        for future in running:
             future.result()
 
 
-def _attempt(run: Run, resource: Resource, feed: Feed, result: _Result) -> Outcome | None:
+def _sync_other(
+    run: Run, resource: Resource, before: FeedStart, events: "Future[Outcome | None]", result: _Result
+) -> None:
+    def feed() -> Feed:
+        return _feed_of(run, events.result())
+
+    try:
+        family = Family(run, resource, before, feed)
+    except Refusal as refusal:
+        result.problems.extend(refusal.problems)
+        return
+    _attempt(run, family, resource, result)
+
+
+def _attempt(run: Run, family: Family, resource: Resource, result: _Result) -> Outcome | None:
     """Sync one resource; a failure is noted and leaves the others alone."""
     try:
-        outcome = Family(run, resource, feed).sync()
+        outcome = family.sync()
     except Interrupted:
         return None
     except Refusal as refusal:
@@ -181,6 +206,11 @@ def _attempt(run: Run, resource: Resource, feed: Feed, result: _Result) -> Outco
         return None
     except UnexpectedShape as fault:
         result.problems.append(shape_problem(run.account, fault))
+        return None
+    except OSError as error:
+        mend = "mend that and sync again: it goes on where it was"
+        what = f"{error.strerror or type(error).__name__}"
+        result.problems.append(Problem("operating_system", f"{run.account}/{resource.name}", what, mend))
         return None
     result.tables.update(outcome.tables)
     result.problems.extend(_unknown_problems(run.account, outcome.unknown))

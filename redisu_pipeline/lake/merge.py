@@ -8,6 +8,7 @@ replace all rows it had (lines that vanished go with it), rows that came back eq
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,7 @@ def zones(inputs: Inputs) -> list[tuple[int, int]]:
     """Divide the month so that no zone holds much more than ZONE_ROWS objects."""
     inner = {*inputs.existing.cuts(), *inputs.staged.cuts(inputs.lo, inputs.hi)}
     edges = [inputs.lo, *sorted(cut for cut in inner if inputs.lo < cut < inputs.hi), inputs.hi]
-    return list(zip(edges, edges[1:], strict=False))
+    return list(pairwise(edges))
 
 
 def survey(inputs: Inputs) -> Tally:

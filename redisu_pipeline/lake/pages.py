@@ -44,10 +44,15 @@ class PageName:
 
 
 class ListingHeader(msgspec.Struct, frozen=True):
-    """What a listing set out to do: ``events_seq`` is the place in the change feed before its first page was read."""
+    """What a listing set out to do.
+
+    ``events_seq`` and ``events_from`` (unix seconds) are the place in the change feed before its first page was read:
+    an event with a higher number, made at or after that second, may tell of a change that the pages do not show.
+    """
 
     listed_from: int
     events_seq: int
+    events_from: int
     started: str
     schema: str
 

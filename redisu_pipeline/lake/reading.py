@@ -21,12 +21,12 @@ def scan(
     """
     with TemporaryDirectory() as folder:
         for entry in manifest.files if manifest else ():
-            if wanted(entry, since, open_only) and (fetched := storage.fetch(entry.path, Path(folder))):
+            if wanted(entry, since, open_only=open_only) and (fetched := storage.fetch(entry.path, Path(folder))):
                 present = pq.read_schema(fetched[0]).names
                 yield pq.read_table(fetched[0], columns=[c for c in columns if c in present], partitioning=None)
 
 
-def wanted(entry: FileEntry, since: int, open_only: bool) -> bool:
+def wanted(entry: FileEntry, since: int, *, open_only: bool) -> bool:
     """Tell whether a file can hold rows from ``since`` on (and, with ``open_only``, rows that are still open)."""
     recent = entry.created_max is None or entry.created_max >= since
     return recent and (entry.open_rows > 0 or not open_only)

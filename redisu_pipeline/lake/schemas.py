@@ -43,11 +43,7 @@ def schema_of(table: Table) -> pa.Schema:
     leading = {name for name, _ in LEADING}
     fields = [pa.field("account", ACCOUNT, nullable=False)]
     fields += [pa.field(name, kind, nullable=False) for name, kind in LEADING]
-    fields += [
-        pa.field(column.name, ARROW_TYPE[column.kind])
-        for column in table.columns
-        if column.name not in leading
-    ]
+    fields += [pa.field(column.name, ARROW_TYPE[column.kind]) for column in table.columns if column.name not in leading]
     if table.name == "events":
         fields.append(pa.field(SEQUENCE, pa.int64()))
     fields += [pa.field(name, kind, nullable=name != "_synced_at") for name, kind in TRAILING]

@@ -163,4 +163,3 @@ PAYOUTS = Resource(
     path="/v1/payouts",
     object="payout",
 )
-

@@ -133,7 +133,9 @@ class SilentChange:
     within_days: int | None = None
 
 
-def _column(kind: Kind, path: str, doc: str, values: str | None, required: bool, name: str | None) -> Column:
+def _column(
+    kind: Kind, path: str, doc: str, *, values: str | None = None, required: bool = False, name: str | None = None
+) -> Column:
     parts = tuple(path.split("."))
     return Column(
         name=name or "_".join(part.removesuffix("[]") for part in parts),
@@ -147,47 +149,47 @@ def _column(kind: Kind, path: str, doc: str, values: str | None, required: bool,
 
 def text(path: str, doc: str, *, values: str | None = None, required: bool = False, name: str | None = None) -> Column:
     """A text column; ``values`` lists what Stripe documents, separated by spaces."""
-    return _column(Kind.TEXT, path, doc, values, required, name)
+    return _column(Kind.TEXT, path, doc, values=values, required=required, name=name)
 
 
 def minor(path: str, doc: str, *, required: bool = False, name: str | None = None) -> Column:
     """Money in minor units of the row's ``currency`` (Stripe's exponents, not ISO's)."""
-    return _column(Kind.MINOR, path, doc, None, required, name)
+    return _column(Kind.MINOR, path, doc, required=required, name=name)
 
 
 def integer(path: str, doc: str) -> Column:
     """A whole number that is not money."""
-    return _column(Kind.INTEGER, path, doc, None, False, None)
+    return _column(Kind.INTEGER, path, doc)
 
 
 def instant(path: str, doc: str, *, required: bool = False) -> Column:
     """Unix seconds at Stripe, a UTC timestamp in the lake."""
-    return _column(Kind.TIME, path, doc, None, required, None)
+    return _column(Kind.TIME, path, doc, required=required)
 
 
 def flag(path: str, doc: str) -> Column:
     """A boolean."""
-    return _column(Kind.FLAG, path, doc, None, False, None)
+    return _column(Kind.FLAG, path, doc)
 
 
 def rate(path: str, doc: str) -> Column:
     """A percentage or an exchange rate, kept as Stripe printed it (decimal, 8 places)."""
-    return _column(Kind.RATE, path, doc, None, False, None)
+    return _column(Kind.RATE, path, doc)
 
 
 def texts(path: str, doc: str, *, name: str | None = None) -> Column:
     """The same field of every element of an array, in Stripe's order."""
-    return _column(Kind.TEXTS, path, doc, None, False, name)
+    return _column(Kind.TEXTS, path, doc, name=name)
 
 
 def minors(path: str, doc: str, *, name: str | None = None) -> Column:
     """Money of every element of an array, in Stripe's order."""
-    return _column(Kind.MINORS, path, doc, None, False, name)
+    return _column(Kind.MINORS, path, doc, name=name)
 
 
 def total(path: str, doc: str, *, name: str | None = None) -> Column:
     """The sum of one money field over an array; 0 when Stripe sends null or nothing."""
-    return _column(Kind.TOTAL, path, doc, None, False, name)
+    return _column(Kind.TOTAL, path, doc, name=name)
 
 
 def of_parent(name: str, doc: str, *, column: str | None = None, kind: Kind = Kind.TEXT) -> Column:

@@ -268,4 +268,3 @@ CHARGES = Resource(
     path="/v1/charges",
     object="charge",
 )
-
