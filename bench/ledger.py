@@ -1,0 +1,89 @@
+"""A stand-in with nothing but balance transactions, a great many: ``python -m bench.ledger --rows 1000000``.
+
+The full world would take minutes to build a million sales; how much memory a sync takes depends on rows, not on sense.
+"""
+
+import argparse
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from redisu_pipeline.common import clock
+from sandbox.run import HOST, listening, server
+from sandbox.stripe.server.app import App
+from sandbox.stripe.server.call import Sandbox
+from sandbox.stripe.shapes.balance import balance_transaction, fee_detail
+from sandbox.stripe.store import Object, Store
+
+KEY = "rk_live_ledger"
+DAYS = 85
+HOLD = timedelta(days=2)
+
+
+class LedgerWorld:
+    """One account whose balance moved ``rows`` times in the DAYS before now; nothing else happened."""
+
+    def __init__(self, rows: int, now: datetime) -> None:
+        self.now = int(now.timestamp())
+        store = Store(
+            name="us",
+            account_id="acct_ledger",
+            key=KEY,
+            webhook_secret="whsec_ledger",  # noqa: S106  (opens nothing)
+            country="US",
+            default_currency="usd",
+            now=self.now,
+        )
+        for number in range(rows):
+            store.put(self._row(number, rows))
+        self.stores: Mapping[str, Store] = {"us": store}
+
+    def _row(self, number: int, rows: int) -> Object:
+        created = self.now - DAYS * 86400 * (rows - number) // rows
+        available = created + int(HOLD.total_seconds())
+        amount = 1000 + number % 20000
+        fee = amount * 29 // 1000 + 30
+        return balance_transaction(
+            id=f"txn_ledger{number:012d}",
+            created=created,
+            available_on=available,
+            status="available" if available <= self.now else "pending",
+            amount=amount,
+            fee=fee,
+            net=amount - fee,
+            fee_details=[
+                fee_detail(amount=fee, currency="usd", type="stripe_fee", description="Stripe processing fees")
+            ],
+            type="charge",
+            reporting_category="charge",
+            source=f"ch_ledger{number:012d}",
+            description=f"Order {number}",
+        )
+
+    def advance(self, to: datetime) -> None:
+        """Only the clock moves."""
+        self.now = int(to.timestamp())
+
+    def truth(self, account: str, month: str) -> Mapping[str, Any]:
+        raise ValueError(f"a ledger has no books: {account} {month}")
+
+    def tax_rows(self, account: str) -> list[Object]:
+        return []
+
+    def act(self, account: str, action: str, **arguments: Any) -> Any:
+        raise ValueError(f"nothing happens in a ledger: {account} {action} {arguments}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, required=True)
+    rows: int = parser.parse_args().rows
+    listener = listening(0)
+    sandbox = Sandbox(LedgerWorld(rows, clock.now().astimezone(UTC)))
+    print(f"http://{HOST}:{listener.getsockname()[1]}", flush=True)
+    asyncio.run(server(App(sandbox)).serve([listener]))
+
+
+if __name__ == "__main__":
+    main()
