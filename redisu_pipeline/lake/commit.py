@@ -6,12 +6,11 @@ checkpoints dropped. A run cut off in between is simply done again: the intent t
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -22,7 +21,7 @@ from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import Failed, Problem
 from redisu_pipeline.lake import history
 from redisu_pipeline.lake.manifest import Cursor, FileEntry, Manifest, RunProof, read_manifest, write_manifest
-from redisu_pipeline.lake.merge import Inputs, MonthFile, Staged, Tally, rewrite, survey
+from redisu_pipeline.lake.merge import Inputs, MonthFile, Staged, Tally, rewrite, survey, unfilled
 from redisu_pipeline.lake.pages import PageStore
 from redisu_pipeline.lake.schemas import SEQUENCE, schema_of
 from redisu_pipeline.lake.storage import ABSENT, ANY, Conflict, Storage
@@ -35,6 +34,7 @@ class Landing:
 
     new: int
     changed: int
+    removed: int
     rows: int
     sums: dict[str, dict[str, int]]
 
@@ -54,11 +54,32 @@ class _Built:
     tag: str | None
 
 
+@dataclass(frozen=True)
+class Filling:
+    """Columns that rows of other tables decide: ``columns`` are read and filled in by ``fill``, in old rows too.
+
+    ``version`` changes with those other rows; old files are only looked at when it is not the one they landed with
+    (``Cursor.extra["filling"]``).
+    """
+
+    columns: tuple[str, ...]
+    fill: Callable[[pa.Table], pa.Table]
+    version: str
+
+    def concerns(self, table: Table) -> bool:
+        """Whether ``table`` has these columns."""
+        return set(self.columns) <= set(schema_of(table).names)
+
+
+NO_FILLING = Filling((), unfilled, "")
+
+
 @dataclass
 class Commit:
     """One resource of one account, about to land. ``gone`` maps ids of objects missing at Stripe to when that was seen.
 
     ``guard`` raises when the right to write was lost; it is asked just before anything is replaced.
+    The pages hold all that Stripe has of ``replaced`` ([lo, hi), unix seconds): other rows made then are dropped.
     """
 
     storage: Storage
@@ -71,6 +92,8 @@ class Commit:
     rebuild: bool = False
     gone: Mapping[str, datetime] = field(default_factory=dict)
     gone_created: Mapping[str, int] = field(default_factory=dict)
+    replaced: tuple[int, int] = (0, 0)
+    filling: Filling | None = None
 
     def land(self, cursor: Callable[[int], Cursor], proof: Callable[[int, int], RunProof]) -> dict[str, Landing]:
         """Merge, publish and record everything; return each table's Landing.
@@ -80,7 +103,7 @@ class Commit:
         """
         intent_path = f".staging/intents/{self.account}/{self.resource.name}.json"
         blob = self.storage.read(intent_path)
-        ours = msgspec.json.decode(blob.data, type=dict[str, str]) if blob else {}
+        ours = msgspec.json.decode(blob.data, type=dict[str, list[str]]) if blob else {}
         staged = Staged(self.pages, self.resource.table)
         built: dict[str, list[_Built]] = {}
         manifests = {}
@@ -90,11 +113,13 @@ class Commit:
             manifests[table.name] = (table, manifest, tag)
             if SEQUENCE in schema_of(table).names:
                 sequence = _Sequence(self._last_number(manifest, ours))
+            self._refuse_missing(table, manifest, ours)
             built[table.name] = list(self._build(table, manifest, staged, ours, sequence))
         self.guard()
         files = [one for many in built.values() for one in many]
         if files:
-            intent = {**ours, **{one.path: one.sha256 for one in files}}
+            # An earlier cut-off run's hash stays: until the file is replaced, that run's file may still be there.
+            intent = {**ours, **{one.path: [*ours.get(one.path, ()), one.sha256] for one in files}}
             self.storage.write(intent_path, msgspec.json.encode(intent), expect=ANY)
         for one in files:
             self._publish(one)
@@ -107,22 +132,35 @@ class Commit:
         return landings
 
     def _build(
-        self, table: Table, manifest: Manifest | None, staged: Staged, ours: Mapping[str, str], sequence: "_Sequence"
+        self,
+        table: Table,
+        manifest: Manifest | None,
+        staged: Staged,
+        ours: Mapping[str, list[str]],
+        sequence: "_Sequence",
     ) -> Iterator[_Built]:
         entries = {entry.month: entry for entry in manifest.files} if manifest else {}
         evolved = manifest is not None and manifest.columns != columns_of(table)
         # A table without rows gets an empty file, so that every reader finds its columns.
-        for month in self._months(entries if evolved else {}) or ([] if entries else [self.first_month]):
-            path = f"stripe/{table.name}/account={self.account}/month={month}/data.parquet"
+        folder = f"stripe/{table.name}/account={self.account}/month="
+        cut_off = [path.removeprefix(folder).partition("/")[0] for path in ours if path.startswith(folder)]
+        filling = self.filling if self.filling and self.filling.concerns(table) else NO_FILLING
+        stale = manifest is not None and manifest.cursor.extra.get("filling", "") != filling.version
+        everywhere = entries if evolved or (filling.columns and stale) else ()
+        for month in self._months([*cut_off, *everywhere]) or ([] if entries else [self.first_month]):
+            path = f"{folder}{month}/data.parquet"
             fetched = self.storage.fetch(path, self.storage.scratch())
             file, found = fetched or (None, None)
             entry = entries.get(str(month))
             lo, hi = month.unix("UTC")
-            inputs = Inputs(table, lo, hi, staged, MonthFile(table, file), self.gone)
+            existing = MonthFile(table, file)
+            inputs = Inputs(
+                table, lo, hi, staged, existing, self.gone, self.replaced, filling.fill, filling.columns
+            )
             try:
                 if entry and fetched and not evolved and path not in ours and not survey(inputs).touched:
                     continue
-                self._refuse_foreign(path, file, entry, ours.get(path))
+                self._refuse_foreign(path, file, entry, ours.get(path, ()))
                 target = self.storage.scratch() / f"{self.account}-{table.name}-{month}.building"
                 tally = rewrite(inputs, target, sequence)
             finally:
@@ -133,7 +171,7 @@ class Commit:
                 size = target.stat().st_size
                 yield _Built(path, month, target, sha256, tally, open_rows, size, entry, found)
 
-    def _months(self, also: Mapping[str, Any]) -> list[Month]:
+    def _months(self, also: Iterable[str]) -> list[Month]:
         months = {Month.parse(name) for name in also}
         for page in self.pages.pages:
             if page.rows:
@@ -142,16 +180,31 @@ class Commit:
                     months.add(month)
                     month = month.next()
         months.update(_month_of(created) for created in self.gone_created.values())
+        if self.replaced[0] < self.replaced[1]:
+            month, last = _month_of(self.replaced[0]), _month_of(self.replaced[1] - 1)
+            while month <= last:
+                months.add(month)
+                month = month.next()
         return sorted(months)
 
-    def _refuse_foreign(self, path: str, file: Path | None, entry: FileEntry | None, ours: str | None) -> None:
+    def _refuse_missing(self, table: Table, manifest: Manifest | None, ours: Mapping[str, list[str]]) -> None:
+        """Look at every file's size, those too that nothing new falls in: success must not hide a hole."""
+        if manifest is None or self.rebuild:
+            return
+        sizes = {e.path: e.size for e in self.storage.list(f"stripe/{table.name}/account={self.account}")}
+        for entry in manifest.files:
+            if entry.path not in sizes:
+                raise Failed([_foreign(self.storage.uri(entry.path), "is in the manifest but not in the lake")])
+            if sizes[entry.path] != entry.bytes and entry.path not in ours:
+                fault = "was not written by redisu (its size is not the manifest's)"
+                raise Failed([_foreign(self.storage.uri(entry.path), fault)])
+
+    def _refuse_foreign(self, path: str, file: Path | None, entry: FileEntry | None, ours: Iterable[str]) -> None:
         if file is None:
             if entry is not None and not self.rebuild:
                 raise Failed([_foreign(self.storage.uri(path), "is in the manifest but not in the lake")])
             return
-        expected = {entry.sha256} if entry else set()
-        if ours:
-            expected.add(ours)
+        expected = {*ours, *([entry.sha256] if entry else [])}
         if sha256_of(file) not in expected:
             fault = "was not written by redisu (its hash is not the manifest's)"
             raise Failed([_foreign(self.storage.uri(path), fault)])
@@ -176,7 +229,8 @@ class Commit:
         entries = {entry.month: entry for entry in manifest.files} if manifest else {}
         entries.update({str(one.month): _entry(one) for one in built})
         files = [entries[month] for month in sorted(entries)]
-        new, changed = sum(b.tally.new for b in built), sum(b.tally.changed + b.tally.removed for b in built)
+        new, changed = sum(b.tally.new for b in built), sum(b.tally.changed for b in built)
+        removed = sum(b.tally.removed for b in built)
         sums: dict[str, dict[str, int]] = {}
         for entry in files:
             for column, by_currency in entry.sums.items():
@@ -191,15 +245,15 @@ class Commit:
             rows=sum(entry.rows for entry in files),
             sums=sums,
             cursor=cursor,
-            run=proof(new, changed),
+            run=proof(new, changed + removed),
         )
         try:
             write_manifest(self.storage, after, tag or ABSENT)
         except Conflict as conflict:
             raise Failed([_lost_race(conflict.uri)]) from None
-        return Landing(new, changed, after.rows, sums)
+        return Landing(new, changed, removed, after.rows, sums)
 
-    def _last_number(self, manifest: Manifest | None, ours: Mapping[str, str]) -> int:
+    def _last_number(self, manifest: Manifest | None, ours: Iterable[str]) -> int:
         """The highest event number in use, also in a file that a cut-off run published before its manifest."""
         last = manifest.cursor.events_seq if manifest else 0
         for path in ours:

@@ -6,7 +6,7 @@ replace all rows it had (lines that vanished go with it), rows that came back eq
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -22,8 +22,9 @@ from redisu_pipeline.lake.pages import PageName, PageStore
 from redisu_pipeline.lake.schemas import SEQUENCE, money_columns, schema_of
 from redisu_pipeline.tables.model import Table
 
-ZONE_ROWS = 10_000
+ZONE_ROWS = 5_000
 SMALL = pa.int64()
+POSITION = "position"
 
 
 @dataclass
@@ -188,9 +189,18 @@ def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
+def unfilled(rows: pa.Table) -> pa.Table:
+    """Return ``rows`` as they are: nothing else decides any column."""
+    return rows
+
+
 @dataclass(frozen=True)
 class Inputs:
-    """What is merged into one month's file of one table. ``gone`` maps ids to the instant their object was missed."""
+    """What is merged into one month's file of one table. ``gone`` maps ids to the instant their object was missed.
+
+    All rows made in ``replaced`` ([lo, hi) in unix seconds) were read again: those that did not come back are dropped.
+    ``fill`` completes the columns ``filled`` of all rows, old ones too, from another table.
+    """
 
     table: Table
     lo: int
@@ -198,6 +208,28 @@ class Inputs:
     staged: Staged
     existing: MonthFile
     gone: Mapping[str, Any]
+    replaced: tuple[int, int] = (0, 0)
+    fill: Callable[[pa.Table], pa.Table] = unfilled
+    filled: tuple[str, ...] = ()
+
+    def read_in(self, lo: int, hi: int) -> bool:
+        """Tell whether anything of ``[lo, hi)`` was read from Stripe."""
+        return self.staged.touches(lo, hi) or (self.replaced[0] < hi and self.replaced[1] > lo)
+
+    def outdated(self) -> int:
+        """Count the rows of the file that ``fill`` would change."""
+        if not self.filled:
+            return 0
+        was = self.existing.between(self.lo, self.hi, list(self.filled))
+        now = self.fill(was)
+        differs = [_differs(was.column(name), now.column(name)) for name in self.filled]
+        return sum(map(any, zip(*differs, strict=True)))
+
+
+def _differs(one: pa.ChunkedArray, other: pa.ChunkedArray) -> list[bool]:
+    if one.equals(other):
+        return [False] * len(one)
+    return [a != b for a, b in zip(one.to_pylist(), other.to_pylist(), strict=True)]
 
 
 def zones(inputs: Inputs) -> list[tuple[int, int]]:
@@ -209,10 +241,11 @@ def zones(inputs: Inputs) -> list[tuple[int, int]]:
 
 def survey(inputs: Inputs) -> Tally:
     """Count what would change, reading only the zones that new rows fall in; nothing is written."""
-    tally = Tally()
+    tally = Tally(changed=inputs.outdated())
     for lo, hi in zones(inputs):
-        columns = sorted({"id", "created", "_raw", "_deleted_at", inputs.table.root})
-        if inputs.staged.touches(lo, hi) or inputs.gone:
+        positions = {POSITION} & set(schema_of(inputs.table).names)
+        columns = sorted({"id", "created", "_raw", "_deleted_at", inputs.table.root, *positions})
+        if inputs.read_in(lo, hi) or inputs.gone:
             _merge_zone(inputs, lo, hi, tally, columns)
     return tally
 
@@ -225,7 +258,7 @@ def rewrite(inputs: Inputs, target: Path, sequence: Iterator[int]) -> Tally:
     dictionary = [field.name for field in schema if pa.types.is_string(field.type) and field.name not in keep_plain]
     with pq.ParquetWriter(target, schema, compression="zstd", use_dictionary=dictionary) as writer:
         for lo, hi in zones(inputs):
-            rows = _merge_zone(inputs, lo, hi, tally, None)
+            rows = inputs.fill(_merge_zone(inputs, lo, hi, tally, None))
             if SEQUENCE in schema.names:
                 rows = _number(rows, sequence)
             tally.count(inputs.table, rows)
@@ -236,22 +269,19 @@ def rewrite(inputs: Inputs, target: Path, sequence: Iterator[int]) -> Tally:
 
 def _merge_zone(inputs: Inputs, lo: int, hi: int, tally: Tally, columns: list[str] | None) -> pa.Table:
     old = inputs.existing.between(lo, hi, columns)
-    new, read = inputs.staged.between(inputs.table, lo, hi) if inputs.staged.touches(lo, hi) else (None, set())
+    new, read = inputs.staged.between(inputs.table, lo, hi) if inputs.read_in(lo, hi) else (None, set())
     if inputs.gone:
-        old = _mark_gone(old, inputs.gone, tally)
+        old = _mark_gone(old, inputs.table, inputs.gone, tally)
+    again = _within(old, max(lo, inputs.replaced[0]), min(hi, inputs.replaced[1]))
+    read = read | set(again.column(inputs.table.root).to_pylist())
     if new is None or not read:
         return old
     if columns is not None:
         new = new.select(columns)
     old_ids, roots = old.column("id").to_pylist(), old.column(inputs.table.root).to_pylist()
-    states = zip(old.column("_raw").to_pylist(), old.column("_deleted_at").to_pylist(), strict=True)
-    was = {one: state for one, root, state in zip(old_ids, roots, states, strict=True) if root in read}
-    new_ids, new_raws = new.column("id").to_pylist(), new.column("_raw").to_pylist()
-    same = {
-        object_id
-        for object_id, raw in zip(new_ids, new_raws, strict=True)
-        if object_id in was and was[object_id][1] is None and _equal(was[object_id][0], raw)
-    }
+    was = {one: state for one, root, state in zip(old_ids, roots, _states(old), strict=True) if root in read}
+    new_ids = new.column("id").to_pylist()
+    same = {one for one, state in zip(new_ids, _states(new), strict=True) if one in was and _equal(was[one], state)}
     known = sum(object_id in was for object_id in new_ids)
     tally.new += len(new_ids) - known
     tally.changed += known - len(same)
@@ -264,13 +294,26 @@ def _merge_zone(inputs: Inputs, lo: int, hi: int, tally: Tally, columns: list[st
     return merged if columns is not None else _sorted(merged, inputs.table)
 
 
-def _equal(before: str, after: str) -> bool:
+_State = tuple[int | None, Any, str]
+"""All that may change in a row: its place in its parent, whether it was found gone, its JSON."""
+
+
+def _states(rows: pa.Table) -> Iterator[_State]:
+    count = rows.num_rows
+    places = rows.column(POSITION).to_pylist() if POSITION in rows.schema.names else [None] * count
+    return zip(places, rows.column("_deleted_at").to_pylist(), rows.column("_raw").to_pylist(), strict=True)
+
+
+def _equal(before: _State, after: _State) -> bool:
+    if before[:2] != after[:2]:
+        return False
     # A list and a retrieve call may indent the same object differently: compare the content when the text differs.
-    return before == after or msgspec.json.decode(before) == msgspec.json.decode(after)
+    return before[2] == after[2] or msgspec.json.decode(before[2]) == msgspec.json.decode(after[2])
 
 
-def _mark_gone(old: pa.Table, gone: Mapping[str, Any], tally: Tally) -> pa.Table:
-    ids = old.column("id").to_pylist()
+def _mark_gone(old: pa.Table, table: Table, gone: Mapping[str, Any], tally: Tally) -> pa.Table:
+    """Mark the rows of objects that are gone, and those nested in them."""
+    ids = old.column(table.root).to_pylist()
     before = old.column("_deleted_at").to_pylist()
     after = [mark or gone.get(object_id) for object_id, mark in zip(ids, before, strict=True)]
     tally.changed += sum(a is not None and b is None for a, b in zip(after, before, strict=True))
@@ -279,7 +322,7 @@ def _mark_gone(old: pa.Table, gone: Mapping[str, Any], tally: Tally) -> pa.Table
 
 
 def _sorted(rows: pa.Table, table: Table) -> pa.Table:
-    keys = ["created", table.root, *(["position"] if "position" in rows.schema.names else []), "id"]
+    keys = ["created", table.root, *([POSITION] if POSITION in rows.schema.names else []), "id"]
     order = dict.fromkeys(keys)
     return rows.take(pc.sort_indices(rows, sort_keys=[(key, "ascending") for key in order]))
 

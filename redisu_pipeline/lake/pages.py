@@ -6,7 +6,7 @@ A damaged page (power cut) is dropped and read again: a crash costs requests, ne
 
 import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -110,6 +110,12 @@ class PageStore:
         if body is None:
             raise OSError(f"checkpoint {page.encode()} is damaged")
         return body
+
+    def rows(self, pages: Iterable[PageName], table: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield ``columns`` of the rows of ``table`` in each of ``pages``."""
+        for page in pages:
+            if stream := self.load(page).get(table):
+                yield pa.ipc.open_stream(stream).read_all().select(list(columns))
 
     def clear(self) -> None:
         """Forget everything: the rows have landed, or cannot be used."""

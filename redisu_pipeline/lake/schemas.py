@@ -25,6 +25,8 @@ ARROW_TYPE: Mapping[Kind, pa.DataType] = {
 LEADING = (("id", pa.string()), ("created", INSTANT), ("livemode", pa.bool_()))
 TRAILING = (("_synced_at", INSTANT), ("_deleted_at", INSTANT), ("_raw", pa.string()))
 SEQUENCE = "_seq"
+IN_ANOTHER_CURRENCY = ("presentment_details_", "filing_")
+"""How columns begin whose money is not in the row's `currency`: no sums are made of them."""
 STANDARD_DOCS: Mapping[str, str] = {
     "account": "Key of the Stripe account in `redisu.toml`",
     "id": "Stripe's id, or `<parent id>:<n>`; unique with `account`",
@@ -59,7 +61,8 @@ def docs_of(table: Table) -> Mapping[str, str]:
 
 def money_columns(table: Table) -> tuple[Column, ...]:
     """Return the columns that hold money in minor units of the row's ``currency``."""
-    foreign = {"presentment_details_presentment_amount"}
     return tuple(
-        column for column in table.columns if column.kind in (Kind.MINOR, Kind.TOTAL) and column.name not in foreign
+        column
+        for column in table.columns
+        if column.kind in (Kind.MINOR, Kind.TOTAL) and not column.name.startswith(IN_ANOTHER_CURRENCY)
     )
