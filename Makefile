@@ -15,6 +15,8 @@ PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check
 UV = $(BIN)/uv pip install --quiet --python $(BIN)/python
 DEMO := data/demo
 PORT := 3000
+DAGSTER = DAGSTER_HOME="$(CURDIR)/data/dagster" REDISU_CONFIG="$(CURDIR)/$(DEMO)/redisu.toml" \
+  DAGSTER_DISABLE_TELEMETRY=yes PATH="$(CURDIR)/$(BIN):$$PATH"
 # Two workers on two cores; a worker that runs dry takes tests from the other.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
@@ -46,8 +48,9 @@ ui: install
 	@test -f $(DEMO)/redisu.toml || { echo "make: there is no demo to look at yet; run make demo first" >&2; exit 2; }
 	@mkdir -p data/dagster
 	@cp deploy/dagster.yaml data/dagster/dagster.yaml
-	DAGSTER_HOME="$(CURDIR)/data/dagster" REDISU_CONFIG="$(CURDIR)/$(DEMO)/redisu.toml" DAGSTER_DISABLE_TELEMETRY=yes \
-	  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
+	@echo "telling Dagster what the demo has synced, and running every check"
+	@$(DAGSTER) $(BIN)/python -m redisu_pipeline.assets.record
+	$(DAGSTER) $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
 
 bench: install
 	$(BIN)/python -m bench

@@ -4,8 +4,9 @@ Everything about columns comes from ``tables`` and ``lake.schemas``; only the gr
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
+from graphlib import TopologicalSorter
 
 import dagster as dg
 import pyarrow as pa
@@ -36,6 +37,7 @@ UPSTREAM: Mapping[str, tuple[str, ...]] = {
     "credit_note_taxes": ("tax_rates",),
     "balance_transactions": ("charges", "refunds", "disputes", "payouts"),
     "balances": ("balance_transactions",),
+    "tax_transactions": ("invoices", "credit_notes"),
 }
 WITHOUT_EVENTS = (Scope.WHOLE_EACH_TIME, Scope.SNAPSHOT)
 
@@ -53,6 +55,13 @@ def upstream_of(table: Table) -> tuple[str, ...]:
         return (parent, *named)
     silent = table.name == "events" or RESOURCE_OF[table.name].scope in WITHOUT_EVENTS
     return named or (() if silent else ("events",))
+
+
+def in_graph_order(tables: Iterable[str]) -> list[str]:
+    """Return ``tables`` with everything upstream first: Dagster takes the results of one step in no other order."""
+    chosen = set(tables)
+    graph = {table.name: upstream_of(table) for table in TABLES.values()}
+    return [name for name in TopologicalSorter(graph).static_order() if name in chosen]
 
 
 def spec_of(table: Table, partitions: dg.PartitionsDefinition, notice: str = "") -> dg.AssetSpec:

@@ -107,6 +107,6 @@ def result(table: Table, rule: Rule, verdicts: Mapping[str, Verdict]) -> dg.Asse
         check_name=rule.name,
         passed=grades <= {Grade.PASS},
         severity=dg.AssetCheckSeverity.WARN if warned else dg.AssetCheckSeverity.ERROR,
-        description="\n".join(f"{account}: {verdict.summary}" for account, verdict in verdicts.items()),
+        description=" · ".join(f"{account}: {verdict.summary}" for account, verdict in verdicts.items()),
         metadata={"accounts": ", ".join(verdicts), **plain(facts)},
     )

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import dagster as dg
 
-from redisu_pipeline.assets.catalogue import key_of, spec_of
+from redisu_pipeline.assets.catalogue import in_graph_order, key_of, spec_of
 from redisu_pipeline.assets.failures import RETRIES, failing, failure
 from redisu_pipeline.assets.metadata import data_version, metadata_of
 from redisu_pipeline.common.problems import Problem, Refusal
@@ -40,7 +40,7 @@ def stripe_assets(partitions: dg.PartitionsDefinition, notice: str = "") -> dg.A
         for problem in report.problems:
             context.log.warning(str(problem))
         synced = report.accounts[account].tables if account in report.accounts else {}
-        yield from _results(context, pipeline, account, [name for name in TABLES if name in synced])
+        yield from _results(context, pipeline, account, in_graph_order(synced))
         missing = [name for name in chosen if name not in synced]
         problems = failing(report.problems) or tuple(_unexplained(account, name) for name in missing)
         if problems:
@@ -83,6 +83,10 @@ def _sync(
         return running.result()
     except Refusal as refusal:
         raise failure(refusal.problems) from None
+    except Exception as error:
+        message = f"a fault of this program: {type(error).__name__}"
+        problem = Problem("internal_error", account, message, "report it with the run's log")
+        raise failure([problem]) from error
 
 
 def _results(

@@ -112,13 +112,14 @@ class DeclaredSchema(Judge):
         self._declared = schema_of(subject.table)
         folder = f"stripe/{subject.table.name}/account={subject.account}"
         files = subject.manifest.files if subject.manifest else []
-        known = {entry.path for entry in files}
+        known = {entry.path: entry.bytes for entry in files}
         self._files = len(files)
-        self._wrong = {
-            entry.path: "is not in the manifest"
-            for entry in subject.storage.list(folder)
-            if entry.path.endswith(".parquet") and entry.path not in known
-        }
+        self._wrong: dict[str, str] = {}
+        for found in subject.storage.list(folder):
+            if found.path.endswith(".parquet") and found.path not in known:
+                self._wrong[found.path] = "is not in the manifest"
+            elif found.path in known and found.size != known[found.path]:
+                self._wrong[found.path] = f"has {found.size} bytes, not the {known[found.path]} that were written"
 
     def file(self, entry: FileEntry, schema: pa.Schema | None) -> None:
         if schema is None:
