@@ -38,8 +38,8 @@ class Refused(Exception):
 class _Capture(stripe.RequestsClient):
     """Keeps the last successful body of each thread and hands the SDK an empty object in its place."""
 
-    def __init__(self) -> None:
-        super().__init__(timeout=TIMEOUT_SECONDS)
+    def __init__(self, timeout: tuple[float, float]) -> None:
+        super().__init__(timeout=timeout)
         self.kept = threading.local()
 
     def request(  # type: ignore[override]  # the SDK's own RequestsClient narrows it the same way
@@ -55,8 +55,9 @@ class _Capture(stripe.RequestsClient):
 class StripeApi:
     """One account's API. Threads may share it."""
 
-    def __init__(self, key: str, api_base: str) -> None:
-        self._http = _Capture()
+    def __init__(self, key: str, api_base: str, timeout: tuple[float, float] = TIMEOUT_SECONDS) -> None:
+        """Use ``key`` at ``api_base``; ``timeout`` is (seconds to connect, seconds between bytes)."""
+        self._http = _Capture(timeout)
         self._client = stripe.StripeClient(
             key,
             stripe_version=API_VERSION,
@@ -67,8 +68,19 @@ class StripeApi:
 
     def get(self, path: str, parameters: Mapping[str, Any]) -> bytes:
         """Return the body of ``GET path``. Raises Transient, NotThere or Refused."""
+        return self._call("get", path, parameters)
+
+    def post(self, path: str, parameters: Mapping[str, Any], idempotency_key: str) -> bytes:
+        """Return the body of ``POST path``. Raises Transient, NotThere or Refused.
+
+        Repeated with the same key and parameters it acts once (stripe.md §2.4). The same key with other parameters is
+        Refused with the code ``idempotency_error``; a first call still under way is Transient.
+        """
+        return self._call("post", path, {**parameters, "idempotency_key": idempotency_key})
+
+    def _call(self, method: str, path: str, parameters: Mapping[str, Any]) -> bytes:
         try:
-            self._client.raw_request("get", path, **parameters)
+            self._client.raw_request(method, path, **parameters)
         except stripe.APIConnectionError as error:
             raise Transient(f"no answer ({_cause(error)})") from None
         except stripe.RateLimitError as error:
@@ -89,7 +101,8 @@ def _meaning(error: stripe.StripeError) -> Exception:
     if status < 400:
         return Transient(f"HTTP {status} with a body that is no JSON")
     detail = "the key was not accepted" if status == 401 else (error.user_message or "").splitlines()[0:1]
-    return Refused(status, error.code or "", detail if isinstance(detail, str) else "".join(detail))
+    code = "idempotency_error" if isinstance(error, stripe.IdempotencyError) else error.code or ""
+    return Refused(status, code, detail if isinstance(detail, str) else "".join(detail))
 
 
 def _cause(error: BaseException) -> str:

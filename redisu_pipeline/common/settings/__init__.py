@@ -13,10 +13,13 @@ from redisu_pipeline.common.settings.model import (
     Lake,
     Method,
     NetSuite,
+    PartialRefund,
     Preset,
     Service,
     Settings,
 )
+from redisu_pipeline.common.settings.pages import Pages
+from redisu_pipeline.common.settings.tax import TaxReport
 
 __all__ = [
     "DEFAULT_CHART",
@@ -35,11 +38,14 @@ __all__ = [
     "Method",
     "NetSuite",
     "Opening",
+    "Pages",
+    "PartialRefund",
     "Preset",
     "Recognition",
     "Service",
     "Settings",
     "TaxMode",
+    "TaxReport",
     "TaxType",
     "gl_account",
     "load",

@@ -106,6 +106,11 @@ class Account:
         "Who computes the tax: Stripe Tax, or a tax rate of ours (Stripe Tax has no Israel)", default=TaxMode.AUTOMATIC
     )
     manual_tax_rate: ManualTaxRate | None = setting("The rate of a `manual` account", default=None)
+    terms_url: str | None = setting(
+        "Terms of service that Checkout asks consent to (ours); they must stand in Stripe's public details too",
+        default=None,
+        clean=checks.web_address,
+    )
     opening: Mapping[str, Opening] = table("Opening balances by currency", clean_key=checks.price_currency)
     chart_of_accounts: Mapping[str, tuple[GLAccount, ...]] = table(
         "Overrides of [chart_of_accounts] for this account, a whole role at a time",

@@ -66,7 +66,7 @@ def _check_names(raw: Mapping[str, object], faults: Faults) -> None:
             message = f"{shown(name)} is not an account"
             faults.add("unknown_account", f"routing.{country}", message, f"name one of {', '.join(accounts)}")
     holders: dict[object, str] = {}
-    for name in accounts:
+    for name in filter(str.islower, accounts):  # another key is refused already
         variable = _table(accounts, name).get("stripe_api_key_env", api_key_variable(name))
         first = holders.setdefault(variable, name) if isinstance(variable, str) else name
         if first != name:
@@ -89,7 +89,11 @@ def _rooted(settings: Settings, folder: Path) -> Settings:
         database = replace(database, url=f"sqlite:///{_absolute(database.url.removeprefix('sqlite:///'), folder)}")
     if netsuite.exchange_rates is not None:
         netsuite = replace(netsuite, exchange_rates=_absolute(str(netsuite.exchange_rates), folder))
-    return replace(settings, lake=lake, database=database, netsuite=netsuite)
+    pages = settings.pages
+    if pages.logo is not None:
+        pages = replace(pages, logo=_absolute(str(pages.logo), folder))
+    flockjay = replace(settings.flockjay, work_list=_absolute(str(settings.flockjay.work_list), folder))
+    return replace(settings, lake=lake, database=database, netsuite=netsuite, pages=pages, flockjay=flockjay)
 
 
 def _absolute(path: str, folder: Path) -> Path:

@@ -16,6 +16,8 @@ from redisu_pipeline.common.settings.account import Account
 from redisu_pipeline.common.settings.chart import DEFAULT_CHART, Chart, GLAccount
 from redisu_pipeline.common.settings.course import Course
 from redisu_pipeline.common.settings.fields import own_key, section, setting, table
+from redisu_pipeline.common.settings.pages import Pages
+from redisu_pipeline.common.settings.tax import TaxReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,13 @@ class Database:
     )
 
 
+class PartialRefund(StrEnum):
+    """What a refund of a part of the price does to the course."""
+
+    KEEP = "keep"
+    REVOKE = "revoke"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Service:
     """The webhook service."""
@@ -59,6 +68,14 @@ class Service:
         "Minutes between sweeps: two list calls each; Stripe's read allocation is the limit",
         default=15,
         clean=checks.at_least(1, "minutes"),
+    )
+    partial_refund: PartialRefund = setting(
+        "What a refund of a part does to the course (ours): keep it open, or revoke it", default=PartialRefund.KEEP
+    )
+    payload_days: int = setting(
+        "Days that the events' bodies are kept (ours); what they changed stays",
+        default=90,
+        clean=checks.at_least(1, "days"),
     )
 
 
@@ -110,6 +127,9 @@ class FlockJay:
     auth_scheme: str = setting("Word before the key, like Bearer or Token; empty for none", default="Bearer")
     grant: Call | None = setting("Another call to unlock", default=None)
     revoke: Call | None = setting("Another call to lock", default=None)
+    work_list: Path = setting(
+        "The CSV that `manual` writes for the people who unlock by hand (ours)", default=Path("data/unlocks.csv")
+    )
 
     def base(self) -> str:
         """Return the API's address; ConfigurationError when none is given."""
@@ -202,7 +222,9 @@ class Settings:
     lake: Lake = section("Where the Parquet files are", Lake)
     database: Database = section("Operations database", Database)
     service: Service = section("The webhook service", Service)
+    pages: Pages = section("The pages that buyers see", Pages)
     flockjay: FlockJay = section("How courses are unlocked", FlockJay)
+    tax: TaxReport = section("The itemised tax report (ours, beyond the contract)", TaxReport)
     netsuite: NetSuite = section("How exports are written", NetSuite)
     chart_of_accounts: Mapping[str, tuple[GLAccount, ...]] = table(
         "Role to NetSuite account", clean_key=chart.role, whole=chart.complete

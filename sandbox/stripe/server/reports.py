@@ -16,6 +16,7 @@ from sandbox.stripe.store import Object, Store
 
 HOUR = 3600
 DAY = 24 * HOUR
+HALF_DAY = DAY // 2
 FILE_KEPT = 365 * DAY
 PARAMETERS: dict[str, Kind] = {
     "columns": ListOf(TEXT),
@@ -82,12 +83,15 @@ REPORTS = {
 
 
 def available(call: Call, report: Report) -> tuple[int, int]:
-    """[start, end] of the data: from the month of the first transaction to the last day that is processed by now."""
+    """[start, end] of the data: from the month of the first transaction to the last half-day that is processed by now.
+
+    Stripe's cut-offs are 00:00 and 12:00 UTC (stripe.md §6.4).
+    """
     order = call.store.collection("balance_transaction").order
     first = datetime.fromtimestamp(order[0][0] if order else call.store.now, UTC)
     start = first.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     lag = (call.sandbox.reports.lag_hours + report.extra_lag) * HOUR
-    return int(start.timestamp()), (call.sandbox.now() - lag) // DAY * DAY
+    return int(start.timestamp()), (call.sandbox.now() - lag) // HALF_DAY * HALF_DAY
 
 
 def _type_object(call: Call, report: Report) -> Object:
