@@ -1,13 +1,15 @@
 """``redisu demo``: the whole road on stand-ins, on this machine, without a key.
 
-The world is built as of ten days ago and read; then time moves on to the present, old objects change, and the second
-sync shows that it noticed. What it leaves behind is an ordinary configuration and lake, which ``make ui`` opens.
+The world is built as of ten days ago; courses are sold there and everything is read. Then time moves on to the
+present, old objects change, and the second sync shows that it noticed. What it leaves behind is an ordinary
+configuration and lake, which ``make ui`` opens.
 """
 
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +22,7 @@ from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import ConfigurationError, Problem
 from redisu_pipeline.common.reports import Outcome, SyncReport
 from redisu_pipeline.common.settings import Settings, load
+from redisu_pipeline.demo_selling import free_address, sell
 from redisu_pipeline.extract.sync import sync
 from redisu_pipeline.lake.manifest import read_manifest
 from redisu_pipeline.lake.storage import open_storage
@@ -39,6 +42,9 @@ uri = "lake"
 
 [database]
 url = "sqlite:///{folder}/redisu.db"
+
+[service]
+public_url = "{service}"
 
 [flockjay]
 api_base = "{flockjay}"
@@ -88,19 +94,25 @@ def run(*, months: int, seed: int, directory: Path, console: Console) -> Outcome
     before = now - MOVED_ON
     with start(seed=seed, months=months, checkouts=CHECKOUTS, start=str(first), env=_at(before)) as stand_ins:
         path = folder / "redisu.toml"
-        addresses = {"stripe": stand_ins.stripe_url, "flockjay": stand_ins.flockjay_url}
+        service = free_address()
+        addresses = {"stripe": stand_ins.stripe_url, "flockjay": stand_ins.flockjay_url, "service": service}
         path.write_text(CONFIGURATION.format(folder=folder, start=first, **addresses))
         environ = _keys(stand_ins)
         settings = load(str(path), environ)
-        console.print(f"\n[bold]1. The first sync[/bold] reads everything since {first}.", highlight=False)
+        console.print("\n[bold]1. Courses are sold[/bold] through the payment page, Stripe Checkout and the webhook.")
+        sales = sell(stand_ins, path, service, {**environ, **_at(before)}, console)
+        console.print(f"\n[bold]2. The first sync[/bold] reads everything since {first}.", highlight=False)
         reports = [_sync(settings, environ, before, console)]
-        console.print(f"\n[bold]2. Ten days pass[/bold], until {now:%Y-%m-%d %H:%M} UTC; then a second sync.")
+        console.print(f"\n[bold]3. Ten days pass[/bold], until {now:%Y-%m-%d %H:%M} UTC; then a second sync.")
         stand_ins.control.advance(now)
         reports.append(_sync(settings, environ, now, console))
-    console.print("\n[bold]3. The lake[/bold]")
+    console.print("\n[bold]4. The lake[/bold]")
     problems = tuple(problem for report in reports for problem in report.problems)
     where = _show_lake(settings, console)
-    return Outcome(problems, {"syncs": [report.fields() for report in reports], "tables": where})
+    return Outcome(
+        problems,
+        {"sales": [asdict(sale) for sale in sales], "syncs": [report.fields() for report in reports], "tables": where},
+    )
 
 
 def _start_afresh(folder: Path) -> None:
@@ -108,7 +120,7 @@ def _start_afresh(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()) and not (folder / "redisu.toml").exists():
         mend = "name an empty or a new folder"
         raise ConfigurationError(Problem("demo_folder", "--dir", f"{folder.name} holds files of something else", mend))
-    for name in ("lake", "redisu.toml", "redisu.db", "redisu.db-wal", "redisu.db-shm"):
+    for name in ("lake", "redisu.toml", "service.log", "redisu.db", "redisu.db-wal", "redisu.db-shm"):
         target = folder / name
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +131,9 @@ def _at(instant: datetime) -> dict[str, str]:
 
 
 def _keys(stand_ins: "Started") -> dict[str, str]:
-    return {f"STRIPE_API_KEY_{name.upper()}": account.key for name, account in stand_ins.accounts.items()}
+    keys = {f"STRIPE_API_KEY_{name.upper()}": account.key for name, account in stand_ins.accounts.items()}
+    hooks = {f"STRIPE_WEBHOOK_SECRET_{n.upper()}": account.webhook_secret for n, account in stand_ins.accounts.items()}
+    return {**keys, **hooks, "FLOCKJAY_API_KEY": stand_ins.flockjay_key}
 
 
 @contextmanager
