@@ -1,10 +1,12 @@
 """When things run: the jobs, the daily sync, the sensor on Stripe's events, and the message when a run fails."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import dagster as dg
 
-from redisu_pipeline.assets.catalogue import GROUP
+from redisu_pipeline.assets.catalogue import GROUP, key_of
+from redisu_pipeline.assets.tax import KEY as TAX_KEY
 from redisu_pipeline.common.problems import Failed, Problem, Refusal
 from redisu_pipeline.common.settings import Account
 from redisu_pipeline.common.stripe_api import NotThere, Refused, Transient
@@ -12,6 +14,7 @@ from redisu_pipeline.lake.storage import Storage
 from redisu_pipeline.messages import failure_text, post
 from redisu_pipeline.resources.event_feed import Event, in_lake, newest_event
 from redisu_pipeline.resources.pipeline import PipelineResource
+from redisu_pipeline.resources.tax_availability import available_until, read_until
 
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -20,6 +23,8 @@ UNDER_WAY = [
     dg.DagsterRunStatus.STARTED,
 ]
 PARTITION_TAG = "dagster/partition"
+# Stripe moves the report on twice a day, some hours after its cut-offs of 00:00 and 12:00 UTC; a look is one request.
+TAX_REPORT_LOOKS = "20 */3 * * *"
 # Shortly after midnight UTC: the balance snapshot of the first of a month is then close to the month's end.
 DAILY = "5 0 * * *"
 
@@ -28,6 +33,11 @@ SYNC = dg.define_asset_job(
     "sync",
     selection=dg.AssetSelection.groups(GROUP),
     description="Extract what is new or changed at Stripe for one account, then check what landed.",
+)
+TAX_REPORT = dg.define_asset_job(
+    "tax_report",
+    selection=dg.AssetSelection.assets(key_of("tax_transactions")) | dg.AssetSelection.checks_for_assets(TAX_KEY),
+    description="Read the itemised tax report of one account as far as it reaches now, and derive its tax from it.",
 )
 CHECK_LAKE = dg.define_asset_job(
     "check_lake",
@@ -54,6 +64,53 @@ def daily_sync(accounts: Sequence[str], notice: str) -> dg.ScheduleDefinition:
             yield dg.RunRequest(partition_key=account, run_key=f"daily-{account}-{day.isoformat()}")
 
     return schedule
+
+
+def tax_report(notice: str) -> dg.ScheduleDefinition:
+    """Return the schedule that follows the tax report: it runs where there is more of it, else says why not."""
+
+    @dg.schedule(
+        name="tax_report_availability",
+        job=TAX_REPORT,
+        cron_schedule=TAX_REPORT_LOOKS,
+        execution_timezone="UTC",
+        description="Reads an account's tax report as soon as Stripe has more of it.",
+    )
+    def schedule(
+        context: dg.ScheduleEvaluationContext, pipeline: PipelineResource
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        if notice:
+            yield dg.SkipReason(notice)
+            return
+        settings, storage = pipeline.settings(), pipeline.storage()
+        reasons: list[str] = []
+        for account in settings.accounts.values():
+            until = _moved(pipeline, storage, account, settings.tax.report_type)
+            if isinstance(until, datetime):
+                yield dg.RunRequest(partition_key=account.name, run_key=f"{account.name}-{until.isoformat()}")
+            else:
+                reasons.append(until)
+        context.log.info("; ".join(reasons) or "every account's report has moved on")
+        if len(reasons) == len(settings.accounts):  # Dagster takes a reason only where nothing runs
+            yield dg.SkipReason("; ".join(reasons))
+
+    return schedule
+
+
+def _moved(pipeline: PipelineResource, storage: Storage, account: Account, report_type: str) -> datetime | str:
+    """Return up to when the report reaches when the lake does not reach as far, else why there is nothing to do."""
+    try:
+        until = available_until(account, account.api_key(pipeline.environ()), report_type)
+    except Refusal as refusal:
+        return "; ".join(str(problem) for problem in refusal.problems)
+    except (Refused, NotThere) as refused:
+        return f"{account.name}: no tax report ({refused}); automatic tax comes from the invoices"
+    except Transient as transient:
+        return f"{account.name}: Stripe did not answer ({transient}); asked again at the next tick"
+    before = read_until(storage, account.name)
+    if before is not None and until <= before:
+        return f"{account.name}: the report still ends at {until:%Y-%m-%d %H:%M} UTC"
+    return until
 
 
 def stripe_events(minutes: int, notice: str) -> dg.SensorDefinition:

@@ -6,30 +6,35 @@ has no account to run for, and every description says what to do; a faulty one i
 
 import os
 from collections.abc import Mapping
+from datetime import date
 
 import dagster as dg
 
 from redisu_pipeline import automation
 from redisu_pipeline.assets.checks import stripe_checks
 from redisu_pipeline.assets.stripe import stripe_assets
+from redisu_pipeline.assets.tax import tax_asset, tax_checks
 from redisu_pipeline.common.problems import ConfigurationError
 from redisu_pipeline.common.settings import Settings, load
-from redisu_pipeline.partitions import by_account
+from redisu_pipeline.partitions import by_account, by_account_and_month
 from redisu_pipeline.resources.pipeline import PipelineResource
 
 SWEEP_MINUTES = 15
+EARLIEST = date(2011, 9, 1)
+"""Stripe's beginning: where no account says when its books start."""
 
 
 def build(environ: Mapping[str, str]) -> dg.Definitions:
     """Return the definitions for the configuration that ``environ`` names; ConfigurationError when it is faulty."""
     settings, notice = _settings(environ)
     accounts = list(settings.accounts) if settings else []
+    start = min((account.start for account in settings.accounts.values()), default=EARLIEST) if settings else EARLIEST
     minutes = settings.service.sweep_minutes if settings else SWEEP_MINUTES
     return dg.Definitions(
-        assets=[stripe_assets(by_account(accounts), notice)],
-        asset_checks=stripe_checks(),
-        jobs=[automation.SYNC, automation.CHECK_LAKE],
-        schedules=[automation.daily_sync(accounts, notice)],
+        assets=[stripe_assets(by_account(accounts), notice), tax_asset(by_account_and_month(accounts, start), notice)],
+        asset_checks=[*stripe_checks(), tax_checks()],
+        jobs=[automation.SYNC, automation.TAX_REPORT, automation.CHECK_LAKE],
+        schedules=[automation.daily_sync(accounts, notice), automation.tax_report(notice)],
         sensors=[automation.stripe_events(minutes, notice), automation.failure_message()],
         resources={"pipeline": PipelineResource(config=settings.path if settings else "")},
         # One process a run: a step of ours waits for Stripe, and each further process would import everything again.

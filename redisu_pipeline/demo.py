@@ -27,7 +27,8 @@ from redisu_pipeline.extract.sync import sync
 from redisu_pipeline.lake.manifest import read_manifest
 from redisu_pipeline.lake.storage import open_storage
 from redisu_pipeline.tables.registry import TABLES
-from redisu_pipeline.terminal import SyncProgress, show_sync, terminal
+from redisu_pipeline.tax.summary import tax_rows
+from redisu_pipeline.terminal import SyncProgress, show_sync, show_tax, terminal
 
 if TYPE_CHECKING:
     from sandbox.run import Started
@@ -175,6 +176,8 @@ def _show_lake(settings: Settings, console: Console) -> dict[str, dict[str, obje
         grid.add_row(table, *(f"{count:,}" for count in rows), shown, _short(uri))
         found[table] = {"rows": dict(zip(settings.accounts, rows, strict=True)), "uri": uri}
     console.print(grid)
+    console.print("\n[bold]Tax by jurisdiction[/bold] (netsuite/tax_by_jurisdiction), by Stripe's report and invoices")
+    show_tax(console, {account: tax_rows(storage, account) for account in settings.accounts})
     console.print(f"configuration {_short(settings.path)}; to look at it in Dagster: make ui", highlight=False)
     return found
 

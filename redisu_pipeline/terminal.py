@@ -1,6 +1,6 @@
 """What a person sees while a command runs and when it has ended; everything goes through rich, nothing decides."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from types import TracebackType
 from typing import Protocol
@@ -139,29 +139,52 @@ def show_stand_ins(started: StandIns) -> None:
     console.print(f"export FLOCKJAY_API_KEY={started.flockjay_key}\n\nCtrl-C ends it.", soft_wrap=True)
 
 
-_COLUMNS = ("new", "changed", "unchanged", "rows", "requests", "minimum")
-
-
 def show_sync(console: Console, report: SyncReport) -> None:
     """Print a table for each account: rows, requests against the minimum, seconds, complete until."""
     for account, tables in report.accounts.items():
-        grid = Table(title=f"account {account}", title_justify="left", header_style="bold")
-        grid.add_column("table", no_wrap=True)
-        for name in (*_COLUMNS, "seconds"):
+        grid = Table(
+            title=f"account {account}", title_justify="left", box=None, pad_edge=False, header_style="underline"
+        )
+        # Where the terminal is narrow, names and instants fold; a number is never cut.
+        grid.add_column("table", overflow="fold")
+        for name in ("new", "changed", "unchanged", "rows", "requests\n/ least", "seconds"):
             grid.add_column(name, justify="right", no_wrap=True)
-        grid.add_column("complete until (UTC)", no_wrap=True)
+        grid.add_column("complete until", overflow="fold", justify="right")
         for table, numbers in tables.tables.items():
-            grid.add_row(table, *_cells(numbers), f"{numbers.seconds:.1f}", _until(numbers))
-        grid.add_section()
-        totals = [sum(getattr(numbers, name) for numbers in tables.tables.values()) for name in _COLUMNS]
-        grid.add_row("all", *(f"{total:,}" for total in totals), "", "", style="bold")
+            grid.add_row(table, *_counts([numbers]), f"{numbers.seconds:.1f}", _until(numbers))
+        grid.add_row("all", *_counts(tables.tables.values()), "", "UTC", style="bold")
+        console.print(grid)
+        said = [f"{table}: {numbers.note}" for table, numbers in tables.tables.items() if numbers.note]
+        for line in (*said, *tables.notes):
+            console.print(f"  · {line}", style="yellow", highlight=False, soft_wrap=True, markup=False)
+
+
+def show_tax(console: Console, accounts: Mapping[str, Iterable[Mapping[str, str]]]) -> None:
+    """Print tax by jurisdiction of each account; a month that is not complete yet says until when it is."""
+    for account, rows in accounts.items():
+        grid = Table(
+            title=f"account {account}", title_justify="left", box=None, pad_edge=False, header_style="underline"
+        )
+        for name in ("month", "country", "state", "tax", "currency"):
+            grid.add_column(name)
+        for name in ("taxable", "collected", "refunded"):
+            grid.add_column(name, justify="right", no_wrap=True)
+        grid.add_column("source")
+        grid.add_column("complete until", overflow="fold")
+        for row in rows:
+            where = (row["period"], row["country"], row["state"], row["tax_type"], row["currency"].upper())
+            amounts = (row["taxable"], row["collected"], row["refunded"])
+            grid.add_row(*where, *amounts, row["source"], row["until"] or "complete")
         console.print(grid)
 
 
-def _cells(numbers: TableReport) -> list[str]:
-    return [f"{getattr(numbers, name):,}" for name in _COLUMNS]
+def _counts(tables: Iterable[TableReport]) -> list[str]:
+    """Return the sums over ``tables`` as cells: four of rows, and requests beside their minimum."""
+    chosen = list(tables)
+    rows = [f"{sum(getattr(t, name) for t in chosen):,}" for name in ("new", "changed", "unchanged", "rows")]
+    return [*rows, f"{sum(t.requests for t in chosen):,}/{sum(t.minimum for t in chosen):,}"]
 
 
 def _until(numbers: TableReport) -> str:
     until = numbers.complete_until
-    return until.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if until else "never"
+    return until.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if until else "never"

@@ -46,10 +46,10 @@ def synced(stripe: Started, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 for name, value in event.materialization.metadata.items()
                 if name != "dagster/column_schema"
             }
-            for event in ran.get_asset_materialization_events()
+            for event in stripe_events(ran)
             if event.asset_key
         }
-        partitions = sorted({str(event.partition) for event in ran.get_asset_materialization_events()})
+        partitions = sorted({str(event.partition) for event in stripe_events(ran)})
     said = {"ok": ran.success, "checks": evaluations, "metadata": metadata, "partitions": partitions}
     (folder / "said.json").write_text(json.dumps(said))
     return folder
@@ -59,6 +59,12 @@ def synced(stripe: Started, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def said(synced: Path) -> dict[str, object]:
     loaded: dict[str, object] = json.loads((synced / "said.json").read_text())
     return loaded
+
+
+def stripe_events(ran: dg.ExecuteInProcessResult) -> list[dg.DagsterEvent]:
+    """What was recorded of Stripe's tables; a sync records the months of tax that it touched as well."""
+    events = ran.get_asset_materialization_events()
+    return [event for event in events if event.asset_key and event.asset_key.path[0] == "stripe"]
 
 
 def sync_job(folder: Path) -> dg.JobDefinition:
@@ -131,6 +137,7 @@ class TestSync:
             for event in ran.filter_events(lambda event: event.is_step_materialization)
             if event.asset_key
         }
+        recorded.discard("tax_by_jurisdiction")
         assert recorded == {"events", "invoices", "invoice_lines", "invoice_taxes"}
 
 

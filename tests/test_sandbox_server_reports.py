@@ -143,8 +143,9 @@ def test_a_run_that_could_not_be_right_is_refused(hand_made: HandMade, case: str
 def test_the_data_lag_half_a_day_and_tax_a_whole_one(hand_made: HandMade) -> None:
     now = hand_made.sandbox.now()
     types = {one["id"]: one for one in hand_made.get("/v1/reporting/report_types")["data"]}
-    assert types[SUMMARY]["data_available_end"] == (now - DAY // 2) // DAY * DAY
-    assert types[TAX]["data_available_end"] == (now - DAY) // DAY * DAY
+    half = DAY // 2  # cut-offs are at midnight and at noon
+    assert types[SUMMARY]["data_available_end"] == (now - half) // half * half
+    assert types[TAX]["data_available_end"] == (now - DAY) // half * half
     assert types[TAX]["default_columns"][:3] == ["id", "type", "line_item_id"]
     assert hand_made.error("/v1/reporting/report_types/sales.1")["status"] == 404
 

@@ -14,13 +14,16 @@ from redisu_pipeline.lake.manifest import Manifest
 from redisu_pipeline.lake.storage import Storage
 from redisu_pipeline.tables.registry import TABLES
 
+OF_REPORTS = ("interval", "report_run", "file", "note")
+"""What a table made of report runs says of the last one."""
+
 SHOWN_FILES = 36
 """Three years of months; the manifest has them all."""
 
 
 def metadata_of(storage: Storage, manifest: Manifest) -> dict[str, dg.MetadataValue]:
     """Describe one account's part of one table as its manifest has it, with the proof of its last run."""
-    run = manifest.run
+    run, extra = manifest.run, manifest.cursor.extra
     return {
         "dagster/row_count": dg.MetadataValue.int(manifest.rows),
         "dagster/uri": dg.MetadataValue.text(storage.uri(f"{GROUP}/{manifest.table}/account={manifest.account}")),
@@ -33,6 +36,7 @@ def metadata_of(storage: Storage, manifest: Manifest) -> dict[str, dg.MetadataVa
         "sums_minor_units": dg.MetadataValue.md(_sums(manifest)),
         "files": dg.MetadataValue.md(_files(storage, manifest)),
         "sync_run": dg.MetadataValue.text(run.id),
+        **{name: dg.MetadataValue.text(extra[name]) for name in OF_REPORTS if extra.get(name)},
     }
 
 

@@ -10,6 +10,7 @@ import dagster as dg
 from redisu_pipeline.assets.catalogue import in_graph_order, key_of, spec_of
 from redisu_pipeline.assets.failures import RETRIES, failing, failure
 from redisu_pipeline.assets.metadata import data_version, metadata_of
+from redisu_pipeline.assets.tax import materialization
 from redisu_pipeline.common.problems import Problem, Refusal
 from redisu_pipeline.common.reports import SyncReport
 from redisu_pipeline.extract.sync import sync
@@ -41,6 +42,11 @@ def stripe_assets(partitions: dg.PartitionsDefinition, notice: str = "") -> dg.A
             context.log.warning(str(problem))
         synced = report.accounts[account].tables if account in report.accounts else {}
         yield from _results(context, pipeline, account, in_graph_order(synced))
+        if account in report.accounts:
+            for month in report.accounts[account].tax_months:
+                context.log_event(materialization(pipeline.storage(), account, month))
+            for note in report.accounts[account].notes:
+                context.log.warning(note)
         missing = [name for name in chosen if name not in synced]
         problems = failing(report.problems) or tuple(_unexplained(account, name) for name in missing)
         if problems:

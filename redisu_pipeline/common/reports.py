@@ -36,7 +36,10 @@ class Silence:
 
 @dataclass(frozen=True)
 class TableReport:
-    """One table after a sync. ``minimum`` is the least number of requests that this work could have taken."""
+    """One table after a sync. ``minimum`` is the least number of requests that this work could have taken.
+
+    ``note`` says in words what a person must know of it, such as why it is empty.
+    """
 
     new: int
     changed: int
@@ -46,6 +49,7 @@ class TableReport:
     minimum: int
     seconds: float
     complete_until: datetime | None
+    note: str = ""
 
     def fields(self) -> dict[str, object]:
         """Return the public form of ``--json``: instants as ISO-8601 UTC, seconds to the millisecond."""
@@ -59,14 +63,21 @@ class TableReport:
             "minimum": self.minimum,
             "seconds": round(self.seconds, 3),
             "complete_until": until.astimezone(UTC).isoformat().replace("+00:00", "Z") if until else None,
+            **({"note": self.note} if self.note else {}),
         }
 
 
 @dataclass(frozen=True)
 class AccountReport:
-    """One account after a sync, by table."""
+    """One account after a sync, by table.
+
+    ``notes`` are what the checks of its tax have to say, in words; ``tax_months`` the months (YYYY-MM) whose tax by
+    jurisdiction changed.
+    """
 
     tables: Mapping[str, TableReport] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    tax_months: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,10 @@ class SyncReport:
         """Return what ``--json`` adds for this command."""
         return {
             "accounts": {
-                account: {"tables": {table: numbers.fields() for table, numbers in report.tables.items()}}
+                account: {
+                    "tables": {table: numbers.fields() for table, numbers in report.tables.items()},
+                    **({"notes": list(report.notes)} if report.notes else {}),
+                }
                 for account, report in self.accounts.items()
             }
         }

@@ -78,6 +78,10 @@ class StripeApi:
         """
         return self._call("post", path, {**parameters, "idempotency_key": idempotency_key})
 
+    def close(self) -> None:
+        """Close the calling thread's connections; those of other threads end with their threads."""
+        self._http.close()  # type: ignore[no-untyped-call]
+
     def _call(self, method: str, path: str, parameters: Mapping[str, Any]) -> bytes:
         try:
             self._client.raw_request(method, path, **parameters)

@@ -113,6 +113,8 @@ def is_due(resource: Resource, row: Mapping[str, Any], now: datetime) -> bool:
 
 def silent_columns(resource: Resource) -> list[str]:
     """Return the columns that ``is_due`` looks at."""
-    assert resource.silent is not None
-    names = ["id", "created", "_deleted_at", resource.silent.column, resource.silent.due]
+    names = ["id", "created", "_deleted_at"]
+    if resource.silent is None:
+        return names
+    names += [resource.silent.column, resource.silent.due]
     return list(dict.fromkeys([*names, *(column for column, _ in resource.silent.also)]))

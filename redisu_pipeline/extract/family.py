@@ -17,7 +17,8 @@ from redisu_pipeline.common import clock
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import Problem
 from redisu_pipeline.common.reports import TableReport
-from redisu_pipeline.extract.changes import Touched, plan
+from redisu_pipeline.extract import memory
+from redisu_pipeline.extract.changes import Touched, plan, silent_columns
 from redisu_pipeline.extract.decode import Origins, Page, UnexpectedShape
 from redisu_pipeline.extract.known import Known
 from redisu_pipeline.extract.listing import Listing
@@ -25,8 +26,9 @@ from redisu_pipeline.extract.ranges import Span, gaps
 from redisu_pipeline.extract.run import Feed, FeedStart, Outcome, Run
 from redisu_pipeline.extract.snapshot import open_balance
 from redisu_pipeline.lake.commit import Commit, columns_of
+from redisu_pipeline.lake.filling import Filling, no_filling
 from redisu_pipeline.lake.manifest import Cursor, RunProof, read_manifest
-from redisu_pipeline.lake.pages import ListingHeader, PageStore
+from redisu_pipeline.lake.pages import ListingHeader, PageName, PageStore
 from redisu_pipeline.tables.catalogue import EVENTS
 from redisu_pipeline.tables.model import Resource, Scope
 
@@ -38,14 +40,27 @@ LATE_FOR_FREE = timedelta(days=3)
 
 SECONDS_LATE = int(LATE.total_seconds())
 
+SKEW = timedelta(minutes=15)
+"""How far our clock may be behind Stripe's without missing what changes at a stated time."""
+
 STALE_CHECKPOINTS = timedelta(days=1)
 
 
 class Family:
-    """Brings one resource up to date. ``feed`` waits for what the events' own Family finds; they do without."""
+    """Brings one resource up to date. ``feed`` waits for what the events' own Family finds; they do without.
 
-    def __init__(self, run: Run, resource: Resource, before: FeedStart, feed: Callable[[], Feed]) -> None:
-        self._run, self._resource, self._before, self._feed = run, resource, before, feed
+    ``filling`` waits for the tables that decide columns of this one, and says how.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        resource: Resource,
+        before: FeedStart,
+        feed: Callable[[], Feed],
+        filling: Callable[[], Filling] = no_filling,
+    ) -> None:
+        self._run, self._resource, self._before, self._feed, self._filling = run, resource, before, feed, filling
         self._manifest, _ = read_manifest(run.storage, resource.name, run.account)
         self._known = Known(run.storage, run.account, resource, self._manifest)
         self._store = PageStore(run.storage, run.account, resource.name)
@@ -55,6 +70,8 @@ class Family:
         self._position = self._manifest.cursor.events_seq if self._manifest else None
         self._changes_from = 0
         self._gap = 0
+        self._taken_over: list[PageName] = []
+        self._read_earlier: set[str] = set()
 
     @property
     def begun(self) -> threading.Event:
@@ -103,8 +120,7 @@ class Family:
         if header is not None and self._usable(header):
             floor, lowest = min(floor, header.listed_from), min(lowest, header.listed_from)
             self._position, self._changes_from = header.events_seq, header.events_from
-            # The top of an open page was the present of that run, not of this one.
-            covered = [Span(p.lo, p.hi if p.hi is not None else p.newest - SECONDS_LATE) for p in self._store.pages]
+            covered = self._take_over()
         else:
             if header is not None:
                 self._store.clear()
@@ -112,8 +128,18 @@ class Family:
         self._listing.remember = self._manifest is not None or bool(covered)
         self._store.begin(msgspec.structs.replace(header, listed_from=floor))
         self._listing.list(gaps(floor, covered), lowest=lowest)
-        if whole and self._manifest is not None:
+        # Stripe forgets events after 30 days; that is no change to them.
+        if whole and self._manifest is not None and self._resource is not EVENTS:
             self._verify_vanished(floor)
+
+    def _take_over(self) -> list[Span]:
+        """Return what a cut-off run has covered, but for its last hour: rows may have shown up late there since."""
+        self._taken_over = self._store.pages
+        if self._manifest is not None:
+            for rows in self._store.rows(self._taken_over, self._resource.name, ["id"]):
+                self._read_earlier.update(rows.column("id").to_pylist())
+        top = max((page.newest for page in self._taken_over), default=0) - SECONDS_LATE
+        return [Span(page.lo, top if page.hi is None else min(page.hi, top)) for page in self._taken_over]
 
     def _heal(self, feed: Feed) -> None:
         """List everything again when events were lost that could have told of changes; nothing hides immutable rows."""
@@ -155,7 +181,9 @@ class Family:
         """Read again what events name and what changes without one, unless this run has just read it."""
         after = self._position if self._position is not None else feed.head
         changed = self._known.changed(after, self._changes_from, feed.head)
-        due = self._known.due(max(self._run.now, feed.stripe_now))
+        silent = silent_columns(self._resource)
+        earlier = self._store.rows(self._taken_over, self._resource.name, silent)
+        due = self._known.due(max(self._run.now, feed.stripe_now) + SKEW, earlier)
         objects = {one.id: one for one in [*changed, *due] if one.id not in self._listing.ids}
         if not objects:
             return
@@ -174,7 +202,7 @@ class Family:
         vanished = {
             object_id: Touched(object_id, created)
             for object_id, created, deleted in self._known.objects()
-            if created >= floor and deleted is None and object_id not in self._listing.ids
+            if created >= floor and deleted is None and object_id not in self._listing.ids | self._read_earlier
         }
         if vanished:
             self._listing.retrieve(vanished, keep=_any)
@@ -193,10 +221,12 @@ class Family:
     def _look_for_gap(self) -> None:
         """Notice that Stripe has already forgotten events which we never read."""
         if self._manifest is None or not self._manifest.cursor.complete_until:
+            # Tables that were read before the feed could be have missed what it told until now.
+            self._gap = 1
             return
         silence = self._run.now - datetime.fromisoformat(self._manifest.cursor.complete_until)
         known = self._known.newest_id()
-        lost = known is not None and self._listing.remember and known not in self._listing.ids
+        lost = known is not None and known not in self._listing.ids | self._read_earlier
         # A day of margin: Stripe forgets by the event's age, not by our calendar.
         if lost or silence > timedelta(days=29):
             self._gap = 1
@@ -208,9 +238,10 @@ class Family:
         outcome = Outcome(unknown=self._listing.unknown)
         names = [table.name for table in resource.table.family()]
         requests = sum(run.reader.requests[name] for name in names)
+        filling = self._filling()
 
         def cursor(last_event: int) -> Cursor:
-            outcome.cursor = self._cursor_after(last_event)
+            outcome.cursor = self._cursor_after(last_event, filling)
             return outcome.cursor
 
         def proof(new: int, changed: int) -> RunProof:
@@ -237,8 +268,13 @@ class Family:
             rebuild=run.full,
             gone=self._gone,
             gone_created=self._gone_created,
+            filling=filling,
         )
-        landed = commit.land(cursor, proof)
+        if resource is not EVENTS:
+            self._feed()  # wait for the events outside the lock: they need it to land
+        with run.landing:
+            landed = commit.land(cursor, proof)
+            memory.give_back()
         follow_ups = sum(run.reader.requests[name] for name in names[1:])
         for name in names:
             landing = landed[name]
@@ -246,7 +282,7 @@ class Family:
             own = run.reader.requests[name]
             outcome.tables[name] = TableReport(
                 new=landing.new,
-                changed=landing.changed,
+                changed=landing.changed + landing.removed,
                 unchanged=landing.rows - landing.new - landing.changed,
                 rows=landing.rows,
                 requests=own,
@@ -256,11 +292,13 @@ class Family:
             )
         return outcome
 
-    def _cursor_after(self, last_event: int) -> Cursor:
+    def _cursor_after(self, last_event: int, filling: Filling) -> Cursor:
         before = self._manifest.cursor if self._manifest else Cursor()
         pages = [page.newest for page in self._store.pages]
         newest = max([*pages, *([before.newest_created] if before.newest_created is not None else [])], default=None)
         extra = dict(before.extra)
+        if filling.columns:
+            extra["filling"] = filling.version
         if self._resource is EVENTS:
             position = last_event + self._gap
             if self._gap:
@@ -283,6 +321,9 @@ class Family:
         )
         self._listing.minimum = 1
         self._listing.keep(page, 0, 0)
+        for object_id, created, _ in self._known.objects():
+            if created in page.created and object_id not in page.ids:  # today's earlier snapshot had more rows
+                self._gone[object_id], self._gone_created[object_id] = run.now, created
         self._advanced(resource.name, len(page.ids), 1)
 
     def _origins(self) -> Origins:

@@ -2,8 +2,9 @@
 
 import sys
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 
 from redisu_pipeline.extract.changes import EVENT_COLUMNS, Touched, is_due, silent_columns, touched
 from redisu_pipeline.lake.manifest import Manifest, read_manifest
-from redisu_pipeline.lake.merge import created_seconds
+from redisu_pipeline.lake.month_file import created_seconds
 from redisu_pipeline.lake.reading import scan
 from redisu_pipeline.lake.storage import Storage
 from redisu_pipeline.tables.catalogue import EVENTS
@@ -34,11 +35,15 @@ class Known:
             unread = pc.and_(pc.greater(rows.column("_seq"), after), pc.greater_equal(created_seconds(rows), since))
             yield from touched(self._resource, rows.filter(unread).to_pylist())
 
-    def due(self, now: datetime) -> Iterator[Touched]:
-        """Yield the objects that will have changed by ``now`` although no event says so."""
+    def due(self, now: datetime, checkpoints: Iterable[pa.Table]) -> Iterator[Touched]:
+        """Yield the objects that will have changed by ``now`` although no event says so.
+
+        ``checkpoints`` are rows that a cut-off run read, with the columns of ``changes.silent_columns``.
+        """
         if self._resource.silent is None:
             return
-        for rows in scan(self._storage, self._manifest, silent_columns(self._resource), open_only=True):
+        landed = scan(self._storage, self._manifest, silent_columns(self._resource), open_only=True)
+        for rows in chain(landed, checkpoints):
             for row in rows.filter(self._may_be_due(rows)).to_pylist():
                 if is_due(self._resource, row, now):
                     yield Touched(row["id"], int(row["created"].timestamp()))

@@ -16,7 +16,7 @@ from redisu_pipeline.extract.decode import Origins, Overflow, Page, UnknownValue
 from redisu_pipeline.extract.ranges import PAGE, Span, cut, horizon, pages_left
 from redisu_pipeline.extract.reader import Reader
 from redisu_pipeline.lake.pages import PageStore
-from redisu_pipeline.tables.model import Resource
+from redisu_pipeline.tables.model import Resource, Scope
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Listing:
         self.unknown: list[UnknownValue] = []
         self.newest: int | None = None
         self.remember = True
-        self.begun = threading.Event()
+        self.begun = threading.Event()  # the page of the present has been read
 
     def list(self, spans: Iterable[Span], *, lowest: int | None = None) -> None:
         """List every span. ``lowest`` is how far down the oldest span may be read where that costs no request more."""
@@ -97,7 +97,8 @@ class Listing:
                 self.ids.update(page.ids)
             if page.created:
                 self.newest = max(page.created) if self.newest is None else max(self.newest, *page.created)
-        self.begun.set()
+        if hi is None:
+            self.begun.set()
         for table, batch in batches.items():
             if table != self._resource.name:
                 self._advanced(table, batch.num_rows, 0)
@@ -146,6 +147,8 @@ class Listing:
 
     def _share(self, chain: _Chain, oldest: int, newest: int) -> None:
         """Cut what is left of the chain's range, as far as its density is known, and let new chains have the rest."""
+        if self._resource.scope is Scope.WHOLE_EACH_TIME:
+            return  # such a list knows no `created` filter
         low = horizon(chain.floor, oldest, newest)
         left = pages_left(low, oldest, newest, chain.pages)
         with self._lock:

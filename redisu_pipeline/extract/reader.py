@@ -34,6 +34,16 @@ class Reader:
 
         Raises NotThere, Interrupted, or Failed with one line when Stripe refuses or stays unreachable.
         """
+        try:
+            return self.attempt(table, path, lambda api: parse(api.get(path, parameters)))
+        except Refused as refused:
+            raise Failed([self._refusal(table, refused)]) from None
+
+    def attempt(self, table: str, path: str, call: Callable[[StripeApi], T]) -> T:
+        """Return ``call(api)``, repeated while that may help; ``path`` says which rate limit it counts against.
+
+        As ``get``, but that Stripe refuses is the caller's to judge: raises Refused.
+        """
         reason = ""
         endpoint = endpoint_of(path)
         for attempt in range(ATTEMPTS):
@@ -43,15 +53,13 @@ class Reader:
             with self._lock:
                 self.requests[table] += 1
             try:
-                return parse(self._api.get(path, parameters))
+                return call(self._api)
             except Truncated:
                 reason = "truncated answer"
             except Transient as transient:
                 reason = str(transient)
                 if transient.limited:
                     self._budget.back_off(endpoint, FIRST_PAUSE)
-            except Refused as refused:
-                raise Failed([self._refusal(table, refused)]) from None
             self.stop.wait(min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt) * random.uniform(0.5, 1))
         mend = "see https://status.stripe.com and sync again: it goes on where it was"
         message = f"Stripe did not answer usably in {ATTEMPTS} attempts ({reason})"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Lock
 
 from redisu_pipeline.common.reports import Progress, TableReport
 from redisu_pipeline.extract.decode import UnknownValue
@@ -14,7 +15,11 @@ from redisu_pipeline.lake.storage import Storage
 
 @dataclass(frozen=True)
 class Run:
-    """What all resources of one account share during a sync. Times are aware UTC."""
+    """What all resources of one account share during a sync. Times are aware UTC.
+
+    ``landing`` is held while a resource's files are rewritten: one at a time, so that memory does not grow with the
+    number of tables.
+    """
 
     account: str
     start: datetime
@@ -23,6 +28,7 @@ class Run:
     pool: ThreadPoolExecutor
     progress: Progress
     guard: Callable[[], None]
+    landing: Lock
     now: datetime
     run_id: str
     livemode: bool

@@ -69,10 +69,20 @@ def _plant(tree: dict[str, Any], column: Column) -> None:
 
 def _field(owner: str, name: str, node: Any) -> tuple[Any, ...]:
     if isinstance(node, Column):
+        if node.foreign:
+            return (name, Any, None)
         wanted = JSON_TYPE[node.kind]
         return (name, wanted) if node.required else (name, wanted | None, None)
     fields = [_field(f"{owner}_{name}", child, grandchild) for child, grandchild in node.items()]
     struct = msgspec.defstruct(f"{owner}_{name.removesuffix('[]')}", sorted(fields, key=len))
     if name.endswith("[]"):
         return (name.removesuffix("[]"), list[struct] | None, None)  # type: ignore[valid-type]
+    if _all_foreign(node):
+        return (name, struct | str | int | float | bool | list[Any] | None, None)
     return (name, struct | None, None)
+
+
+def _all_foreign(node: Any) -> bool:
+    if isinstance(node, Column):
+        return node.foreign
+    return all(_all_foreign(child) for child in node.values())

@@ -45,6 +45,7 @@ def open_balance(table: Table, body: bytes, now: datetime) -> Page:
         }
         rows.append(msgspec.Raw(msgspec.json.encode({**own, **entry})))
     page.root.append(rows, parent=0)
+    page.root.decode()
     return page
 
 

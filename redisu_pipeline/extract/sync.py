@@ -9,27 +9,35 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Protocol
 
 import msgspec
-import pyarrow as pa
 
 from redisu_pipeline.common import clock
 from redisu_pipeline.common.problems import ConfigurationError, Problem, Refusal
 from redisu_pipeline.common.reports import AccountReport, Progress, Silence, SyncReport, TableReport
 from redisu_pipeline.common.settings import Account, Settings
-from redisu_pipeline.common.stripe_api import API_VERSION, StripeApi, is_live
+from redisu_pipeline.common.stripe_api import API_VERSION, NotThere, StripeApi, is_live
+from redisu_pipeline.extract import memory
 from redisu_pipeline.extract.budget import LIVE, SANDBOX, Budget
+from redisu_pipeline.extract.condense import OF_AN_ACCOUNT, condensed
 from redisu_pipeline.extract.decode import UnexpectedShape, UnknownValue
 from redisu_pipeline.extract.family import Family, shape_problem
 from redisu_pipeline.extract.reader import Interrupted, Reader
 from redisu_pipeline.extract.run import Feed, FeedStart, Outcome, Run
+from redisu_pipeline.extract.tax_rates import filling_of, needs_rates
+from redisu_pipeline.extract.tax_source import TaxSource, derived_tax
 from redisu_pipeline.lake import history
+from redisu_pipeline.lake.catalog import stripe_tables, write_catalog
+from redisu_pipeline.lake.filling import Filling, no_filling
+from redisu_pipeline.lake.local_storage import failures
 from redisu_pipeline.lake.locks import writer_lock
 from redisu_pipeline.lake.manifest import Cursor, read_manifest
 from redisu_pipeline.lake.storage import Storage, open_storage
-from redisu_pipeline.tables.catalogue import EVENTS
-from redisu_pipeline.tables.model import Resource
+from redisu_pipeline.tables.catalogue import EVENTS, TAX_RATES
+from redisu_pipeline.tables.model import Resource, Scope
 from redisu_pipeline.tables.registry import TABLES, resources_of
+from redisu_pipeline.tax.table import TAX_BY_JURISDICTION
 
 PAGE_THREADS = 24
 """Pages under way at once: enough for 80 a second at 200 ms, with some threads waiting for an endpoint's turn."""
@@ -45,10 +53,24 @@ class Request:
     since: date | None = None
 
 
+@dataclass(frozen=True)
+class _Call:
+    """What every account's part of one call of ``sync`` shares."""
+
+    settings: Settings
+    storage: Storage
+    request: Request
+    progress: Progress
+    stop: threading.Event
+    landing: threading.Lock = field(default_factory=threading.Lock)
+
+
 @dataclass
 class _Result:
     tables: dict[str, TableReport] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+    tax_months: tuple[str, ...] = ()
 
 
 def sync(
@@ -70,26 +92,36 @@ def sync(
     request = Request(tuple(accounts), tuple(tables), full, since)
     _refuse_unknown_tables(request.tables)
     keys = settings.api_keys(environ, request.accounts)
-    # Pages are small and short-lived: Arrow's own pool kept a third more memory than the system's for them.
-    pa.set_memory_pool(pa.system_memory_pool())
+    memory.modest()
     storage = open_storage(settings.lake.uri)
     storage.probe()
-    stop = stop or threading.Event()
+    call = _Call(settings, storage, request, progress or Silence(), stop or threading.Event())
     with ThreadPoolExecutor(max_workers=len(keys), thread_name_prefix="account") as pool:
         running = {
-            name: pool.submit(
-                _sync_account, settings, settings.account(name), key.reveal(), storage, request, progress, stop
-            )
-            for name, key in keys.items()
+            name: pool.submit(_sync_account, call, settings.account(name), key.reveal()) for name, key in keys.items()
         }
-        _wait(running.values(), stop)
+        _wait(running.values(), call.stop)
     results = {name: future.result() for name, future in running.items()}
     problems = [problem for result in results.values() for problem in result.problems]
-    if stop.is_set():
+    if call.stop.is_set():
         mend = "run it again: it goes on where it was"
         problems.append(Problem("interrupted", "sync", "stopped before it was complete", mend))
-    reports = {name: AccountReport(tables=_in_order(result.tables)) for name, result in results.items()}
-    return SyncReport(accounts=reports, problems=tuple(dict.fromkeys(problems)))
+    problems = condensed([*problems, *_refresh_catalog(storage, results.values())])
+    reports = {
+        name: AccountReport(_in_order(result.tables), result.notes, result.tax_months)
+        for name, result in results.items()
+    }
+    return SyncReport(accounts=reports, problems=tuple(problems))
+
+
+def _refresh_catalog(storage: Storage, results: Iterable[_Result]) -> Sequence[Problem]:
+    if not any(result.tables for result in results):
+        return ()
+    try:
+        write_catalog(storage, (*stripe_tables(), TAX_BY_JURISDICTION))
+    except Refusal as refusal:
+        return refusal.problems
+    return ()
 
 
 def _in_order(tables: Mapping[str, TableReport]) -> dict[str, TableReport]:
@@ -115,25 +147,20 @@ def _wait(running: Iterable[Future[_Result]], stop: threading.Event) -> None:
             stop.set()
 
 
-def _sync_account(
-    settings: Settings,
-    account: Account,
-    key: str,
-    storage: Storage,
-    request: Request,
-    progress: Progress | None,
-    stop: threading.Event,
-) -> _Result:
+def _sync_account(call: _Call, account: Account, key: str) -> _Result:
+    request, storage = call.request, call.storage
     result = _Result()
     now = clock.now()
     resources = resources_of(request.tables)
     tables = list(dict.fromkeys(t.name for resource in (EVENTS, *resources) for t in resource.table.family()))
+    tables.append(TAX_BY_JURISDICTION.name)
     live = is_live(key)
     budget = Budget(SANDBOX if live is False else LIVE)
-    reader = Reader(account.name, StripeApi(key, account.stripe_api_base), budget, stop)
+    reader = Reader(account.name, StripeApi(key, account.stripe_api_base), budget, call.stop)
     try:
         with (
-            writer_lock(storage.root, account.name, tables, settings.database.url, now) as lock,
+            failures(storage.root),
+            writer_lock(storage.root, account.name, tables, call.settings.database.url, now) as lock,
             ThreadPoolExecutor(max_workers=PAGE_THREADS, thread_name_prefix=f"pages-{account.name}") as pool,
         ):
             run = Run(
@@ -142,17 +169,22 @@ def _sync_account(
                 storage=storage,
                 reader=reader,
                 pool=pool,
-                progress=progress or Silence(),
+                progress=call.progress,
                 guard=lock.check,
+                landing=call.landing,
                 now=now,
                 run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
                 livemode=live if live is not None else _ask_livemode(reader),
                 full=request.full,
                 since=None if request.since is None else datetime.combine(request.since, time(), UTC),
             )
-            _sync_resources(run, resources, result)
+            _sync_resources(run, resources, TaxSource(call.settings, account, key), result)
+            if not call.stop.is_set():
+                result.tax_months, result.notes = derived_tax(run, account)
             for table in tables:
-                history.purge(storage, table, account.name, now - timedelta(days=settings.lake.history_days))
+                area = TAX_BY_JURISDICTION.area if table == TAX_BY_JURISDICTION.name else "stripe"
+                older = now - timedelta(days=call.settings.lake.history_days)
+                history.purge(storage, table, account.name, older, area)
     except Refusal as refusal:
         result.problems.extend(refusal.problems)
     except Interrupted:
@@ -160,7 +192,7 @@ def _sync_account(
     return result
 
 
-def _sync_resources(run: Run, resources: Sequence[Resource], result: _Result) -> None:
+def _sync_resources(run: Run, resources: Sequence[Resource], report: TaxSource, result: _Result) -> None:
     """Start with the newest events, then read everything side by side; changes are looked up once all events are in."""
     others = [resource for resource in resources if resource is not EVENTS]
     with ThreadPoolExecutor(max_workers=len(others) + 1, thread_name_prefix=f"tables-{run.account}") as pool:
@@ -169,36 +201,47 @@ def _sync_resources(run: Run, resources: Sequence[Resource], result: _Result) ->
         except Refusal as refusal:  # a damaged manifest: without a place in the feed nothing can be complete
             result.problems.extend(refusal.problems)
             return
-        landed = pool.submit(_attempt, run, events, EVENTS, result)
+        landed = pool.submit(_attempt, run, EVENTS, lambda _: events, result)
         while not (events.begun.wait(0.05) or landed.done()):
             pass
-        if any(problem.code == "stripe_key" for problem in result.problems):
-            return
+        if any(problem.code in OF_AN_ACCOUNT for problem in result.problems):
+            return  # the others would only say the same
         before = FeedStart(seq=events.position, newest=events.newest)
-        running = [pool.submit(_sync_other, run, resource, before, landed, result) for resource in others]
+        running: dict[str, Future[Outcome | None]] = {}
+
+        def feed() -> Feed:
+            return _feed_of(run, landed.result())
+
+        def filling() -> Filling:
+            if TAX_RATES.name in running:
+                running[TAX_RATES.name].result()
+            return filling_of(run.storage, run.account)
+
+        def begin(resource: Resource) -> _Step:
+            if resource.scope is Scope.REPORT:
+                return report.sync(run)
+            return Family(run, resource, before, feed, filling if needs_rates(resource) else no_filling)
+
+        # The rates first: what refers to them waits for them before it lands.
+        for resource in sorted(others, key=lambda one: one is not TAX_RATES):
+            running[resource.name] = pool.submit(_attempt, run, resource, begin, result)
         landed.result()
-        for future in running:
+        for future in running.values():
             future.result()
 
 
-def _sync_other(
-    run: Run, resource: Resource, before: FeedStart, events: "Future[Outcome | None]", result: _Result
-) -> None:
-    def feed() -> Feed:
-        return _feed_of(run, events.result())
+class _Step(Protocol):
+    """Brings one resource up to date."""
 
-    try:
-        family = Family(run, resource, before, feed)
-    except Refusal as refusal:
-        result.problems.extend(refusal.problems)
-        return
-    _attempt(run, family, resource, result)
+    def sync(self) -> Outcome:
+        """Read and land everything; returns what was done."""
 
 
-def _attempt(run: Run, family: Family, resource: Resource, result: _Result) -> Outcome | None:
+def _attempt(run: Run, resource: Resource, begin: Callable[[Resource], _Step], result: _Result) -> Outcome | None:
     """Sync one resource; a failure is noted and leaves the others alone."""
     try:
-        outcome = family.sync()
+        with failures(run.storage.uri(f"stripe/{resource.name}")):
+            outcome = begin(resource).sync()
     except Interrupted:
         return None
     except Refusal as refusal:
@@ -207,10 +250,10 @@ def _attempt(run: Run, family: Family, resource: Resource, result: _Result) -> O
     except UnexpectedShape as fault:
         result.problems.append(shape_problem(run.account, fault))
         return None
-    except OSError as error:
-        mend = "mend that and sync again: it goes on where it was"
-        what = f"{error.strerror or type(error).__name__}"
-        result.problems.append(Problem("operating_system", f"{run.account}/{resource.name}", what, mend))
+    except NotThere:
+        mend = f"check accounts.{run.account}.stripe_api_base; if it is Stripe's, sync again"
+        problem = Problem("stripe_address", f"{run.account}/{resource.name}", "a list does not exist there (404)", mend)
+        result.problems.append(problem)
         return None
     result.tables.update(outcome.tables)
     result.problems.extend(_unknown_problems(run.account, outcome.unknown))

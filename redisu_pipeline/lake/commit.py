@@ -20,8 +20,10 @@ import pyarrow.parquet as pq
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import Failed, Problem
 from redisu_pipeline.lake import history
+from redisu_pipeline.lake.filling import NO_FILLING, Filling
 from redisu_pipeline.lake.manifest import Cursor, FileEntry, Manifest, RunProof, read_manifest, write_manifest
-from redisu_pipeline.lake.merge import Inputs, MonthFile, Staged, Tally, rewrite, survey, unfilled
+from redisu_pipeline.lake.merge import Inputs, Staged, Tally, rewrite, survey
+from redisu_pipeline.lake.month_file import MonthFile
 from redisu_pipeline.lake.pages import PageStore
 from redisu_pipeline.lake.schemas import SEQUENCE, schema_of
 from redisu_pipeline.lake.storage import ABSENT, ANY, Conflict, Storage
@@ -54,26 +56,6 @@ class _Built:
     tag: str | None
 
 
-@dataclass(frozen=True)
-class Filling:
-    """Columns that rows of other tables decide: ``columns`` are read and filled in by ``fill``, in old rows too.
-
-    ``version`` changes with those other rows; old files are only looked at when it is not the one they landed with
-    (``Cursor.extra["filling"]``).
-    """
-
-    columns: tuple[str, ...]
-    fill: Callable[[pa.Table], pa.Table]
-    version: str
-
-    def concerns(self, table: Table) -> bool:
-        """Whether ``table`` has these columns."""
-        return set(self.columns) <= set(schema_of(table).names)
-
-
-NO_FILLING = Filling((), unfilled, "")
-
-
 @dataclass
 class Commit:
     """One resource of one account, about to land. ``gone`` maps ids of objects missing at Stripe to when that was seen.
@@ -93,7 +75,7 @@ class Commit:
     gone: Mapping[str, datetime] = field(default_factory=dict)
     gone_created: Mapping[str, int] = field(default_factory=dict)
     replaced: tuple[int, int] = (0, 0)
-    filling: Filling | None = None
+    filling: Filling = NO_FILLING
 
     def land(self, cursor: Callable[[int], Cursor], proof: Callable[[int, int], RunProof]) -> dict[str, Landing]:
         """Merge, publish and record everything; return each table's Landing.
@@ -144,7 +126,7 @@ class Commit:
         # A table without rows gets an empty file, so that every reader finds its columns.
         folder = f"stripe/{table.name}/account={self.account}/month="
         cut_off = [path.removeprefix(folder).partition("/")[0] for path in ours if path.startswith(folder)]
-        filling = self.filling if self.filling and self.filling.concerns(table) else NO_FILLING
+        filling = self.filling if self.filling.concerns(table) else NO_FILLING
         stale = manifest is not None and manifest.cursor.extra.get("filling", "") != filling.version
         everywhere = entries if evolved or (filling.columns and stale) else ()
         for month in self._months([*cut_off, *everywhere]) or ([] if entries else [self.first_month]):
@@ -154,9 +136,7 @@ class Commit:
             entry = entries.get(str(month))
             lo, hi = month.unix("UTC")
             existing = MonthFile(table, file)
-            inputs = Inputs(
-                table, lo, hi, staged, existing, self.gone, self.replaced, filling.fill, filling.columns
-            )
+            inputs = Inputs(table, lo, hi, staged, existing, self.gone, self.replaced, filling.fill, filling.columns)
             try:
                 if entry and fetched and not evolved and path not in ours and not survey(inputs).touched:
                     continue
@@ -181,6 +161,7 @@ class Commit:
                     month = month.next()
         months.update(_month_of(created) for created in self.gone_created.values())
         if self.replaced[0] < self.replaced[1]:
+            months.add(self.first_month)  # the stretch may be empty, and a table without a file has no columns
             month, last = _month_of(self.replaced[0]), _month_of(self.replaced[1] - 1)
             while month <= last:
                 months.add(month)

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from redisu_pipeline.common.problems import Failed, Problem
+from redisu_pipeline.lake.filling import unfilled
+from redisu_pipeline.lake.month_file import MonthFile, created_seconds, within
 from redisu_pipeline.lake.pages import PageName, PageStore
 from redisu_pipeline.lake.schemas import SEQUENCE, money_columns, schema_of
 from redisu_pipeline.tables.model import Table
@@ -63,11 +64,6 @@ class Tally:
                 by_currency[currency] = by_currency.get(currency, 0) + (row[f"{name}_sum"] or 0)
 
 
-def created_seconds(rows: pa.Table) -> pa.ChunkedArray:
-    """Return `created` as unix seconds."""
-    return pc.divide(rows.column("created").cast(pa.int64()), 1_000_000)
-
-
 class Staged:
     """The rows read from Stripe for one resource, by slice of time, newest reading of each object only."""
 
@@ -98,7 +94,7 @@ class Staged:
         newest: dict[str, int] = {}
         for number, body in loaded:
             roots = _open(body[self._root.name]).select(["id", "created"])
-            for object_id in _within(roots, lo, hi).column("id").to_pylist():
+            for object_id in within(roots, lo, hi).column("id").to_pylist():
                 newest[object_id] = max(number, newest.get(object_id, 0))
         parts = []
         for number, body in loaded:
@@ -114,11 +110,6 @@ def _open(stream: bytes) -> pa.Table:
     return pa.ipc.open_stream(stream).read_all()
 
 
-def _within(rows: pa.Table, lo: int, hi: int) -> pa.Table:
-    seconds = created_seconds(rows)
-    return rows.filter(pc.and_(pc.greater_equal(seconds, lo), pc.less(seconds, hi)))
-
-
 def _unique(rows: pa.Table) -> pa.Table:
     """Drop a row that one page holds twice (it moved while the page was made)."""
     ids = rows.column("id").to_pylist()
@@ -126,72 +117,6 @@ def _unique(rows: pa.Table) -> pa.Table:
         return rows
     last = {object_id: index for index, object_id in enumerate(ids)}
     return rows.take(pa.array(sorted(last.values()), pa.int64()))
-
-
-class MonthFile:
-    """An existing data file, read by slices of time; or none yet."""
-
-    def __init__(self, table: Table, path: Path | None) -> None:
-        self._table = table
-        self._file = None if path is None else pq.ParquetFile(path)
-        self._bounds = [] if self._file is None else [_bounds(self._file, g) for g in range(self._file.num_row_groups)]
-        if self._file is not None:
-            refuse_type_change(table, self._file.schema_arrow)
-
-    def cuts(self) -> list[int]:
-        return [low for low, _ in self._bounds]
-
-    def between(self, lo: int, hi: int, columns: list[str] | None = None) -> pa.Table:
-        groups = [g for g, (low, high) in enumerate(self._bounds) if low < hi and high >= lo]
-        schema = schema_of(self._table)
-        if columns is not None:
-            schema = pa.schema([schema.field(name) for name in columns])
-        if self._file is None or not groups:
-            return schema.empty_table()
-        present = [name for name in schema.names if name in self._file.schema_arrow.names]
-        rows = self._file.read_row_groups(groups, columns=present)
-        return _within(conform(rows, schema), lo, hi)
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
-def _bounds(file: pq.ParquetFile, group: int) -> tuple[int, int]:
-    index = file.schema_arrow.names.index("created")
-    statistics = file.metadata.row_group(group).column(index).statistics
-    if statistics is None or not statistics.has_min_max:  # written by another program
-        seconds = created_seconds(file.read_row_group(group, columns=["created"]))
-        return pc.min(seconds).as_py(), pc.max(seconds).as_py()
-    return int(statistics.min.timestamp()), int(statistics.max.timestamp())
-
-
-def refuse_type_change(table: Table, found: pa.Schema) -> None:
-    """Raise Failed naming the column when a file's type differs from the declared one; new columns are no fault."""
-    for declared in schema_of(table):
-        index = found.get_field_index(declared.name)
-        if index >= 0 and found.field(index).type != declared.type:
-            problem = Problem(
-                "type_change",
-                f"{table.name}.{declared.name}",
-                f"is {found.field(index).type} in the lake and {declared.type} in the declaration",
-                "give the column another name, or move the table's folder away and run sync --full",
-            )
-            raise Failed([problem])
-
-
-def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return ``rows`` in the declared columns: a column that is new is null in old rows."""
-    columns = [
-        rows.column(field.name) if field.name in rows.schema.names else pa.nulls(rows.num_rows, field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
-def unfilled(rows: pa.Table) -> pa.Table:
-    """Return ``rows`` as they are: nothing else decides any column."""
-    return rows
 
 
 @dataclass(frozen=True)
@@ -220,7 +145,7 @@ class Inputs:
         """Count the rows of the file that ``fill`` would change."""
         if not self.filled:
             return 0
-        was = self.existing.between(self.lo, self.hi, list(self.filled))
+        was = self.existing.between(self.lo, self.hi, ["created", *self.filled])
         now = self.fill(was)
         differs = [_differs(was.column(name), now.column(name)) for name in self.filled]
         return sum(map(any, zip(*differs, strict=True)))
@@ -272,7 +197,7 @@ def _merge_zone(inputs: Inputs, lo: int, hi: int, tally: Tally, columns: list[st
     new, read = inputs.staged.between(inputs.table, lo, hi) if inputs.read_in(lo, hi) else (None, set())
     if inputs.gone:
         old = _mark_gone(old, inputs.table, inputs.gone, tally)
-    again = _within(old, max(lo, inputs.replaced[0]), min(hi, inputs.replaced[1]))
+    again = within(old, max(lo, inputs.replaced[0]), min(hi, inputs.replaced[1]))
     read = read | set(again.column(inputs.table.root).to_pylist())
     if new is None or not read:
         return old

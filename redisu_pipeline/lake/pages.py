@@ -4,6 +4,7 @@ A file's name tells what it covers, so that a run cut off at any moment knows wh
 A damaged page (power cut) is dropped and read again: a crash costs requests, never rows.
 """
 
+import errno
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -108,7 +109,7 @@ class PageStore:
         """Return each table's rows of ``page`` as an Arrow stream; a table without rows is absent."""
         body = self._body(page)
         if body is None:
-            raise OSError(f"checkpoint {page.encode()} is damaged")
+            raise OSError(errno.EIO, f"checkpoint {page.encode()} is damaged")
         return body
 
     def rows(self, pages: Iterable[PageName], table: str, columns: Sequence[str]) -> Iterator[pa.Table]:

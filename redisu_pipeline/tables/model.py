@@ -5,7 +5,7 @@ column docs of the Dagster UI. A column or a table is added here and nowhere els
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -29,6 +29,7 @@ class Origin(Enum):
     OBJECT = "the row's own object"
     PARENT = "a column of the parent row"
     POSITION = "the row's place in its parent, from 0"
+    TAX_RATE = "the row of `tax_rates` that the row's `tax_rate` names; filled in when the row lands"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,8 @@ class Column:
 
     ``path`` leads through the JSON; ``[]`` after a name means every element of an array. ``values`` are the values
     Stripe documents for the pinned version: another one is stored as it came and reported, never dropped.
-    A ``required`` column that Stripe leaves out stops the load.
+    A ``required`` column that Stripe leaves out stops the load. A ``foreign`` one is read from JSON of any kind and
+    version (the snapshot inside an event): what has another type there is null, not an error.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Column:
     values: frozenset[str] | None = None
     required: bool = False
     origin: Origin = Origin.OBJECT
+    foreign: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +97,7 @@ class Scope(Enum):
     EVERYTHING = "all of it, however old: what invoices refer to"
     WHOLE_EACH_TIME = "a short list without a created filter or change events"
     SNAPSHOT = "a single object without history"
+    REPORT = "no list exists: the rows of report runs, as far as the report is available"
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +201,20 @@ def of_parent(name: str, doc: str, *, column: str | None = None, kind: Kind = Ki
     return Column(name=name, kind=kind, path=(column or name,), doc=doc, origin=Origin.PARENT)
 
 
+def of_rate(name: str, doc: str, *, kind: Kind = Kind.TEXT, values: str | None = None) -> Column:
+    """A value of the tax rate that the row refers to, so that a tax can be read without a join.
+
+    Null until the rate is in the lake; it becomes right with the next sync after that.
+    """
+    known = frozenset(values.split()) if values else None
+    return Column(name=name, kind=kind, path=(name,), doc=doc, values=known, origin=Origin.TAX_RATE)
+
+
+def foreign(column: Column) -> Column:
+    """The same column, read from JSON that may be of any kind and version."""
+    return replace(column, foreign=True)
+
+
 def position(name: str, doc: str) -> Column:
     """The row's place among its parent's rows, from 0."""
     return Column(name=name, kind=Kind.INTEGER, path=(), doc=doc, origin=Origin.POSITION)
@@ -206,6 +224,18 @@ ID = text("id", "Stripe's id; unique with `account`", required=True)
 CURRENCY = text("currency", "Three-letter ISO code, lower case as Stripe writes it", required=True)
 CREATED = instant("created", "When Stripe made the object", required=True)
 LIVEMODE = flag("livemode", "False for sandbox and test data")
+
+JURISDICTION_LEVELS = "city country county district multiple state"
+
+# Whose tax it is: repeated on the taxes of invoices and credit notes.
+OF_TAX_RATE: tuple[Column, ...] = (
+    of_rate("country", "ISO 3166 country whose tax it is"),
+    of_rate("state", "State or province whose tax it is"),
+    of_rate("jurisdiction", "Name of the authority"),
+    of_rate("jurisdiction_level", "Level of the authority; null on manual rates", values=JURISDICTION_LEVELS),
+    of_rate("percentage", "Statutory rate, out of 100", kind=Kind.RATE),
+    of_rate("tax_type", "sales_tax, vat, gst … (an open set at Stripe)"),
+)
 
 OUR_METADATA: tuple[Column, ...] = (
     text("metadata.order_id", "Our order; set on sessions, payment intents (so on charges) and invoices we make"),

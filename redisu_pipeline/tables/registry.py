@@ -8,6 +8,7 @@ from redisu_pipeline.tables.catalogue import CUSTOMERS, EVENTS, PRICES, PRODUCTS
 from redisu_pipeline.tables.model import Resource, Table
 from redisu_pipeline.tables.reversals import CREDIT_NOTES, DISPUTES, REFUNDS
 from redisu_pipeline.tables.sales import CHARGES, CHECKOUT_SESSIONS, INVOICE_PAYMENTS, INVOICES
+from redisu_pipeline.tables.tax import TAX_TRANSACTIONS
 
 # `events` comes first on purpose: the feed's position must be known before the objects are read.
 RESOURCES: tuple[Resource, ...] = (
@@ -27,6 +28,7 @@ RESOURCES: tuple[Resource, ...] = (
     PRICES,
     TAX_RATES,
     TAX_REGISTRATIONS,
+    TAX_TRANSACTIONS,
 )
 TABLES: Mapping[str, Table] = MappingProxyType(
     {table.name: table for resource in RESOURCES for table in resource.table.family()}

@@ -1,0 +1,26 @@
+"""Keeping a long sync small: pages live for milliseconds, and the allocators would keep what they needed for them.
+
+Measured on 250,000 rows: see docs/decisions/0003. Where the C library is another one, nothing happens and nothing
+breaks; the sync then only takes more memory.
+"""
+
+import contextlib
+import ctypes
+
+import pyarrow as pa
+
+_M_ARENA_MAX = -8  # <malloc.h>
+_ARENAS = 2
+
+
+def modest() -> None:
+    """Let Arrow use the system's allocator (its own kept a third more), and that one keep few arenas for threads."""
+    pa.set_memory_pool(pa.system_memory_pool())
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def give_back() -> None:
+    """Return freed memory to the system: after a landing most of what it took is free, but not given back."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -1,0 +1,43 @@
+"""What a sync does for tax beside reading lists: where the report comes from, and what follows once all has landed."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from redisu_pipeline.common.opsdb.seen_events import event_seen
+from redisu_pipeline.common.settings import Account, Settings
+from redisu_pipeline.common.stripe_files import StripeFiles
+from redisu_pipeline.extract.run import Run
+from redisu_pipeline.extract.tax_report import TaxReportSync
+from redisu_pipeline.lake.derived import Derivation
+from redisu_pipeline.tax.derive import derive
+from redisu_pipeline.tax.words import notes_of
+
+ENDED = ("reporting.report_run.succeeded", "reporting.report_run.failed")
+REMEMBERED = timedelta(days=1)
+"""How far back the webhook service's events are looked through for the end of a report run."""
+
+
+@dataclass(frozen=True)
+class TaxSource:
+    """Where the tax report of an account is read, and with which key."""
+
+    settings: Settings
+    account: Account
+    key: str = field(repr=False)
+
+    def sync(self, run: Run) -> TaxReportSync:
+        """Return the step that brings `tax_transactions` up to date."""
+        files = StripeFiles(self.key, self.account.stripe_files_base)
+
+        def heard(report_run: str) -> bool:
+            since = run.now - REMEMBERED
+            return event_seen(self.settings.database.url, run.account, ENDED, report_run, since)
+
+        return TaxReportSync(run, self.settings.tax, files, heard)
+
+
+def derived_tax(run: Run, account: Account) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Bring tax by jurisdiction up to what has landed; return the months that changed, and what its checks say."""
+    derived = derive(Derivation(run.storage, run.account, run.run_id, run.now, run.guard), account)
+    said = derived.coverage.note  # by the table's own report
+    return derived.months, notes_of(one for one in derived.findings if one.message != said)
