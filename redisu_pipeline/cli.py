@@ -71,7 +71,9 @@ def sync(
     settings = load(config, os.environ)
     chosen = tuple(settings.account(name).name for name in account or ())
     with SyncProgress(terminal()) as progress:
-        report = run(settings, os.environ, accounts=chosen, tables=table or (), full=full, since=day, progress=progress)
+        report = run(
+            settings, os.environ, accounts=chosen, tables=tuple(table or ()), full=full, since=day, progress=progress
+        )
     return Outcome(report.problems, report.fields(), lambda: show_sync(paper(), report))
 
 
@@ -92,6 +94,91 @@ def demo(
 
 
 @app.command()
+def serve(
+    host: Annotated[str, typer.Option("--host", metavar="H", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", metavar="P", min=1, max=65535, help="Port to listen on.")] = 8000,
+    as_json: Json = False,
+    config: Config = None,
+) -> Outcome:
+    """Serve payment pages, Stripe webhooks and unlock delivery until stopped."""
+    from redisu_pipeline.common.settings import load
+    from webhook_service import commands
+
+    with contextlib.suppress(KeyboardInterrupt):  # a stop by signal is how it is meant to end
+        return commands.serve(load(config, os.environ), os.environ, host, port)
+    return Outcome()
+
+
+unlocks = typer.Typer(help="Support's view of entitlements: who paid, what is unlocked, what went wrong.")
+app.add_typer(unlocks, name="unlocks")
+
+
+@unlocks.command("list")
+def unlocks_list(
+    state: Annotated[
+        list[str] | None, typer.Option("--state", metavar="S", help="Only this state; may be given again.")
+    ] = None,
+    learner: Annotated[str | None, typer.Option("--learner", metavar="ID", help="Only this learner.")] = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> Outcome:
+    """List entitlements with state, attempts and last error, newest first."""
+    from redisu_pipeline.common.settings import load
+    from webhook_service import commands
+
+    return commands.unlocks_list(load(config, os.environ), state or (), learner)
+
+
+@unlocks.command("show")
+def unlocks_show(
+    who: Annotated[str, typer.Argument(metavar="WHO", help="A learner, an order, a session or an e-mail address.")],
+    as_json: Json = False,
+    config: Config = None,
+) -> Outcome:
+    """Tell the whole story: click, session, events, attempts, answers."""
+    from redisu_pipeline.common.settings import load
+    from webhook_service import commands
+
+    return commands.unlocks_show(load(config, os.environ), os.environ, who)
+
+
+@unlocks.command("retry")
+def unlocks_retry(
+    order: Annotated[list[str] | None, typer.Argument(metavar="[ORDER]...", help="Only these orders.")] = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> Outcome:
+    """Try dead letters again, and what waits."""
+    from redisu_pipeline.common.settings import load
+    from webhook_service import commands
+
+    return commands.unlocks_retry(load(config, os.environ), os.environ, order or ())
+
+
+@unlocks.command("reconcile")
+def unlocks_reconcile(as_json: Json = False, config: Config = None) -> Outcome:
+    """Find what was paid at Stripe in the last 30 days and lacks its unlock, and unlock it."""
+    from redisu_pipeline.common.settings import load
+    from webhook_service import commands
+
+    return commands.unlocks_reconcile(load(config, os.environ), os.environ)
+
+
+@app.command()
+def erase(
+    learner: Annotated[str, typer.Option("--learner", metavar="ID", help="The learner whose personal data go.")],
+    as_json: Json = False,
+    config: Config = None,
+) -> Outcome:
+    """Erase a learner's personal data; ids and amounts stay."""
+    from redisu_pipeline.common.settings import load
+    from webhook_service import commands
+
+    outcome, _ = commands.erase(load(config, os.environ), learner)
+    return outcome
+
+
+@app.command()
 def sandbox(
     port: Annotated[int, typer.Option("--port", min=1, max=65534, help="Stripe's; FlockJay is on the next.")] = 8421,
     seed: Annotated[int, typer.Option("--seed", help="Another seed, another world.")] = 1,
@@ -106,6 +193,37 @@ def sandbox(
     return Outcome()
 
 
+catalog = typer.Typer(help="The courses as Stripe's products and prices.", rich_markup_mode=None)
+app.add_typer(catalog, name="catalog")
+
+
+@catalog.command("apply")
+def catalog_apply(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> Outcome:
+    """Make the courses exist as Products and Prices in each account; repeated, it changes nothing."""
+    from redisu_pipeline.common.settings import load
+    from webhook_service.catalog import apply
+
+    return apply(load(config, os.environ), os.environ, dry_run)
+
+
+@app.command()
+def doctor(account: Accounts = None, as_json: Json = False, config: Config = None) -> Outcome:
+    """Check configuration, keys, permissions, tax, webhooks, lake, database and FlockJay; say how to mend each."""
+    from redisu_pipeline.common.settings import load
+    from redisu_pipeline.doctor import report
+    from redisu_pipeline.doctor.asking import Expected
+    from webhook_service import catalog, catalog_plan
+    from webhook_service.stripe_events import SWEPT_TYPES
+
+    settings = load(config, os.environ)
+    expected = Expected(SWEPT_TYPES, lambda of, api: catalog_plan.plan(of, settings.courses, catalog.read(api, of)))
+    return report.doctor(settings, os.environ, tuple(account or ()), expected)
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run ``redisu`` and exit: 0 done, 1 something failed or a control broke, 2 usage or configuration error."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
@@ -117,7 +235,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         outcome, code = _run(given)
         if not as_json:
             outcome.show()
-        _complain(outcome.problems)
+        if as_json or not outcome.tells_problems:
+            _complain(outcome.problems)
     if as_json:
         command = next((word for word in given if not word.startswith("-")), "")
         _write_json(stdout, command, outcome)

@@ -32,10 +32,16 @@ RULES = (
     Rule(f"{P}/tables", ours=(f"{P}.tables", f"{P}.common"), stdlib_only=True),
     Rule(f"{P}/extract", never=("dagster", "pandas", "sqlalchemy", *LATER)),
     Rule(f"{P}/lake", never=("dagster", "stripe", "sqlalchemy", f"{P}.extract", *LATER)),
+    Rule(f"{P}/tax", never=("dagster", "stripe", "sqlalchemy", "requests", "httpx", f"{P}.extract", *LATER)),
     Rule(
         f"{P}/journals",
         never=("dagster", "stripe", "pyarrow", "sqlalchemy", "os", "pathlib", "requests", "httpx"),
         ours=(f"{P}.journals", f"{P}.common", f"{P}.tables"),
+    ),
+    Rule(
+        f"{P}/doctor",
+        never=("dagster", "pandas", "pyarrow", "sqlalchemy", "stripe"),
+        ours=(f"{P}.doctor", f"{P}.common", f"{P}.tables", f"{P}.lake", f"{P}.terminal"),
     ),
     Rule(f"{P}/resources", never=(f"{P}.assets", f"{P}.journals")),
     Rule(f"{P}/assets", never=("stripe", "sqlalchemy")),
@@ -95,6 +101,8 @@ def test_every_import_keeps_to_the_direction_of_flow(rule: Rule) -> None:
         (f"{P}/extract/sync.py", "from redisu_pipeline import journals"),
         (f"{P}/lake/storage.py", "from redisu_pipeline.extract.decode import decoder"),
         (f"{P}/journals/rules.py", "from os import path"),
+        (f"{P}/doctor/places.py", "from redisu_pipeline.extract import sync"),
+        (f"{P}/doctor/stripe_key.py", "import stripe"),
         (f"{P}/resources/lake.py", "import redisu_pipeline.assets.stripe"),
         (f"{P}/assets/stripe.py", "import stripe"),
         (f"{P}/definitions.py", "import webhook_service.app"),
@@ -131,7 +139,11 @@ def test_what_the_rules_allow_passes(file: str, line: str, tmp_path: Path) -> No
 def test_the_command_line_reaches_other_packages_only_inside_its_commands() -> None:
     tree = ast.parse((ROOT / P / "cli.py").read_text(encoding="utf-8"))
     on_top = [name for node in tree.body for name, _ in imported(node) if not isinstance(node, ast.FunctionDef)]
-    heavy = ("webhook_service", "sandbox", *(f"{P}.{part}" for part in ("extract", "lake", "definitions", "demo")))
+    heavy = (
+        "webhook_service",
+        "sandbox",
+        *(f"{P}.{part}" for part in ("extract", "lake", "definitions", "demo", "doctor")),
+    )
     assert not [name for name in on_top if within(name, heavy)]
 
 

@@ -111,8 +111,12 @@ def _show_nothing() -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended: problems (none when it is done), what ``--json`` adds, and how a terminal shows it."""
+    """How a command ended: problems (none when it is done), what ``--json`` adds, and how a terminal shows it.
+
+    ``tells_problems`` says that ``show`` tells every problem with its mend, so that no line needs to repeat it.
+    """
 
     problems: tuple[Problem, ...] = ()
     fields: Mapping[str, object] = field(default_factory=dict)
     show: Callable[[], None] = _show_nothing
+    tells_problems: bool = False

@@ -92,6 +92,9 @@ class StripeApi:
             raise Transient(f"429 {reason}", limited=True) from None
         except stripe.StripeError as error:
             raise _meaning(error) from None
+        except (AttributeError, KeyError, TypeError, ValueError):
+            # The SDK stumbles over an error body in another form than Stripe's: a proxy answered, not Stripe.
+            raise Transient("an error that is not in Stripe's form") from None
         body: bytes = self._http.kept.body
         return body
 
