@@ -11,8 +11,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 from configurations import faults, read  # noqa: F401  (fixtures of every settings test)
+
+if TYPE_CHECKING:
+    from world import MakeTown, Town
+
+# How long an example takes says nothing on a machine that others use, too.
+hypothesis.settings.register_profile("ours", deadline=None)
+hypothesis.settings.load_profile("ours")
 
 _OURS = ("REDISU_", "STRIPE_", "FLOCKJAY_")
 _TOOLS = {"browser": ("chromium", "chromium-browser", "google-chrome"), "java": ("java",), "spark": ("java",)}
@@ -57,8 +65,9 @@ def _is_here(host: str) -> bool:
 
 @pytest.fixture
 def make_town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeTown]:
-    """Make worlds behind a stand-in with a configuration for them (world.open_town); in-process syncs are not slowed."""
+    """Make worlds behind a stand-in, with a configuration (world.open_town); syncs in this process are not slowed."""
     import world
+
     from redisu_pipeline.extract import sync as syncing
 
     monkeypatch.setattr(syncing, "LIVE", world.UNLIMITED)

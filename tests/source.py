@@ -161,7 +161,7 @@ def _held(folder: Path, table: Table) -> Rows:
     return found
 
 
-def differences(expected: Mapping[str, Rows], held: Mapping[str, Rows]) -> list[str]:
+def differences(expected: Mapping[str, Rows], held: Mapping[str, Rows], tables: Iterable[str]) -> list[str]:
     """Each difference between the source and the lake in words, at most forty; columns of our own are left out."""
     said: list[str] = []
     for name in expected:

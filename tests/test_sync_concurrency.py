@@ -124,6 +124,7 @@ def test_without_any_lock_compare_and_swap_still_loses_no_row(town: Town, monkey
     assert town.differences() == []
 
 
+@pytest.mark.long
 def test_the_same_race_on_s3(
     make_town: MakeTown, s3_lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ ACCOUNTS = ("us", "il")
 
 def wide(make_town: MakeTown, **options: Any) -> Town:
     """Three months of two accounts: automatic tax, Israel, exempt, reverse charge, inclusive prices, all returns."""
-    return make_town(accounts=ACCOUNTS, start=date(2026, 1, 1), checkouts=45, **options)
+    return make_town(accounts=ACCOUNTS, start=date(2026, 1, 1), checkouts=36, **options)
 
 
 def differences(town: Town, months: tuple[str, ...] = MONTHS) -> dict[tuple[str, str], Any]:
@@ -116,6 +116,7 @@ def test_the_books_zone_cuts_the_month(make_town: MakeTown) -> None:
     assert sum(sold.values()) > 0
 
 
+@pytest.mark.long
 def test_the_report_may_call_a_sale_by_its_session(make_town: MakeTown, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
@@ -125,6 +126,18 @@ def test_the_report_may_call_a_sale_by_its_session(make_town: MakeTown, monkeypa
     town = make_town(start=date(2026, 2, 1), checkouts=40)
     clean(town.sync())
     assert all(truth_of(town, "us", month) == held_of(town, "us", month) for month in ("2026-02", "2026-03"))
+
+
+@pytest.mark.long
+def test_the_report_type_of_2026_tells_the_same(make_town: MakeTown) -> None:
+    town = make_town(checkouts=30)
+    clean(town.sync())
+    before = {month: rows_of(town, "us", month) for month in ("2026-02", "2026-03")}
+    town.config.write_text(town.config.read_text() + '\n[tax]\nreport_type = "tax.itemized_export.1"\n')
+    clean(town.sync())
+    assert {month: rows_of(town, "us", month) for month in before} == before
+    assert {row["tax_type"] is None for row in town.held("tax_transactions").values()} == {False}
+    assert all(truth_of(town, "us", month) == held_of(town, "us", month) for month in before)
 
 
 class TestTaxRatesOnTaxes:

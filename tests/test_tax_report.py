@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from world import MakeTown, Town
 
 from redisu_pipeline.common.money import to_minor
@@ -19,6 +21,7 @@ from redisu_pipeline.common.opsdb.migrate import ensure_current
 from redisu_pipeline.common.reports import SyncReport, TableReport
 from redisu_pipeline.extract import reader, report_runs
 from redisu_pipeline.extract.tax_rows import BOM
+from redisu_pipeline.terminal import show_sync
 
 TABLE = "tax_transactions"
 TYPES = "/v1/reporting/report_types/tax.transactions.itemized.2"
@@ -202,6 +205,7 @@ def test_a_sync_killed_before_the_download_finds_its_run_again(town: Town) -> No
     assert not intent_of(town).exists()
 
 
+@pytest.mark.long
 def test_a_sync_killed_right_after_the_request_finds_its_run_again(town: Town) -> None:
     town.sandbox.reports.polls = 10**6
     process = town.start_cli("--table", TABLE)
@@ -292,6 +296,10 @@ def test_a_key_that_may_not_run_reports_is_no_failure_and_the_outcome_says_so(to
     assert report.fields()["note"] == report.note
     assert town.manifest(TABLE)["cursor"]["extra"]["note"] == report.note
     assert len(list(town.lake.glob(f"stripe/{TABLE}/account=us/*/data.parquet"))) == 1
+    shown = io.StringIO()
+    show_sync(Console(file=shown, width=200), only(town))
+    assert f"tax_transactions: {report.note}" in shown.getvalue()
+    assert shown.getvalue().count("no tax report") == 1
     town.sandbox.denied.clear()
     assert synced(town).note == ""
 

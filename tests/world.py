@@ -12,7 +12,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -149,8 +149,8 @@ class Town:
                 cli.main(["sync", "--config", str(self.config), "--json", *arguments])
         return Answer(int(end.value.code or 0), out.getvalue(), err.getvalue())
 
-    def differences(self, account: str = "us", lake: Path | None = None) -> list[str]:
-        """What the lake lacks or has wrong, against the world as it is now."""
+    def differences(self, account: str = "us", lake: Path | None = None, only: Collection[str] = ()) -> list[str]:
+        """What the lake lacks or has wrong, against the world as it is now; ``only`` names the tables to look at."""
         held = source.held_by(lake or self.lake, account)
         expected = self.expected(account, held["events"])
         # a snapshot of another day stays, and was right when it was taken
@@ -158,7 +158,7 @@ class Town:
         for table in expected:  # what is gone at Stripe keeps its row
             rows = held[table]
             held[table] = {i: row for i, row in rows.items() if row["_deleted_at"] is None or i in expected[table]}
-        return source.differences(expected, held)
+        return source.differences(expected, held, only or TABLES)
 
     def gone(self, table: str, account: str = "us") -> set[str]:
         """Ids of rows whose object was found gone."""

@@ -19,7 +19,7 @@ from redisu_pipeline.common.problems import Problem
 from redisu_pipeline.common.reports import TableReport
 from redisu_pipeline.extract import memory
 from redisu_pipeline.extract.changes import Touched, plan, silent_columns
-from redisu_pipeline.extract.decode import Origins, Page, UnexpectedShape
+from redisu_pipeline.extract.decode import Origins, Page, UnexpectedShape, UnknownValue
 from redisu_pipeline.extract.known import Known
 from redisu_pipeline.extract.listing import Listing
 from redisu_pipeline.extract.ranges import Span, gaps
@@ -135,6 +135,8 @@ class Family:
     def _take_over(self) -> list[Span]:
         """Return what a cut-off run has covered, but for its last hour: rows may have shown up late there since."""
         self._taken_over = self._store.pages
+        for note in self._store.notes(self._taken_over):
+            self._listing.unknown.extend(msgspec.json.decode(note, type=list[UnknownValue]))
         if self._manifest is not None:
             for rows in self._store.rows(self._taken_over, self._resource.name, ["id"]):
                 self._read_earlier.update(rows.column("id").to_pylist())

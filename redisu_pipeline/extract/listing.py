@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import msgspec
+
 from redisu_pipeline.common.stripe_api import NotThere
 from redisu_pipeline.extract.decode import Origins, Overflow, Page, UnknownValue, open_object, open_page
 from redisu_pipeline.extract.ranges import PAGE, Span, cut, horizon, pages_left
@@ -90,7 +92,8 @@ class Listing:
             self._follow(page, overflow)
         batches = page.batches(self._origins())
         if page.created:
-            self._store.save(batches, lo, hi, min(page.created), max(page.created))
+            note = msgspec.json.encode(page.unknown) if page.unknown else b""
+            self._store.save(batches, lo, hi, min(page.created), max(page.created), note)
         with self._lock:
             self.unknown.extend(page.unknown)
             if self.remember:

@@ -74,7 +74,7 @@ def duckdb(storage: Storage, tables: Iterable[CatalogTable]) -> str:
         source = _duckdb_files(storage, table) if table.folder in filled else _duckdb_nothing(table)
         view = f"{table.area}.{table.name}"
         parts.append(f"CREATE OR REPLACE VIEW {view} AS\n{source};\nCOMMENT ON VIEW {view} IS {_text(table.doc)};\n")
-        docs = {**table.docs, "month": MONTH_DOC}
+        docs = {"month": MONTH_DOC, **table.docs}
         names = [*(field.name for field in table.data_columns()), *PARTITIONS]
         parts += [f"COMMENT ON COLUMN {view}.{_quoted(name)} IS {_text(docs[name])};\n" for name in names]
     return "".join(parts)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from redisu_pipeline.lake.storage import ANY, Storage
 
 OPEN = "open"
+NOTE = ""  # no table is called so
 _FAST = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1))
 
 
@@ -94,13 +95,25 @@ class PageStore:
         with self._lock:
             return sorted(self._pages, key=lambda page: (page.oldest, page.number))
 
-    def save(self, batches: Mapping[str, pa.RecordBatch], lo: int, hi: int | None, oldest: int, newest: int) -> None:
-        """Keep one page; ``lo`` to ``hi`` is the span it covers (equal for objects read one by one)."""
+    def save(
+        self,
+        batches: Mapping[str, pa.RecordBatch],
+        lo: int,
+        hi: int | None,
+        oldest: int,
+        newest: int,
+        note: bytes = b"",
+    ) -> None:
+        """Keep one page; ``lo`` to ``hi`` is the span it covers (equal for objects read one by one).
+
+        ``note`` is what else a later run must know of it; ``notes`` gives it back.
+        """
         rows = next(iter(batches.values())).num_rows
         with self._lock:
             self._number += 1
             page = PageName(self._number, lo, hi, oldest, newest, rows)
-        body = msgspec.msgpack.encode({table: _ipc(batch) for table, batch in batches.items() if batch.num_rows})
+        rows_of = {table: _ipc(batch) for table, batch in batches.items() if batch.num_rows}
+        body = msgspec.msgpack.encode(rows_of | ({NOTE: note} if note else {}))
         self._storage.write_scratch(f"{self._folder}/{page.encode()}", zlib.crc32(body).to_bytes(4, "big") + body)
         with self._lock:
             self._pages.append(page)
@@ -117,6 +130,12 @@ class PageStore:
         for page in pages:
             if stream := self.load(page).get(table):
                 yield pa.ipc.open_stream(stream).read_all().select(list(columns))
+
+    def notes(self, pages: Iterable[PageName]) -> Iterator[bytes]:
+        """Yield the note of each of ``pages`` that has one."""
+        for page in pages:
+            if note := self.load(page).get(NOTE):
+                yield note
 
     def clear(self) -> None:
         """Forget everything: the rows have landed, or cannot be used."""

@@ -4,7 +4,8 @@ Returns are few and read whole; of invoices and report rows only those from ``si
 return belongs to.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -178,8 +179,9 @@ class _Reading:
         ).split()
         types = TaxTypes(self._rows("tax_rates", _RATE))
         for rows in self._scan("tax_transactions", columns):
-            for row in rows.filter(pc.greater_equal(rows.column("transaction_date"), self._since)).to_pylist():
-                base = row["taxable_amount"]
+            recent = rows.filter(pc.greater_equal(rows.column("transaction_date"), self._since)).to_pylist()
+            on_line = _tax_on_line(recent)
+            for row in recent:
                 yield ReportRow(
                     id=row["id"],
                     source_id=row["source_id"],
@@ -188,7 +190,7 @@ class _Reading:
                     at=row["transaction_date"],
                     place=_place(row["country_code"], row["state_code"], types.of(row), row["currency"]),
                     tax=row["tax_amount"],
-                    taxable=base if base is not None else (row["total"] if row["tax_amount"] else 0),
+                    taxable=_base(row, on_line),
                     reason=row["taxability_reason"],
                 )
 
@@ -212,6 +214,25 @@ class _Reading:
 
 _BOOKINGS = ("balance_transaction", "failure_balance_transaction")
 _RATE = ("country", "state", "jurisdiction_level", "jurisdiction", "display_name", "tax_type")
+
+
+def _line(row: Row) -> tuple[Any, ...]:
+    return row["source_id"], row["line_item_id"], row["transaction_date"]
+
+
+def _tax_on_line(rows: Sequence[Row]) -> Counter[tuple[Any, ...]]:
+    """Return the tax of each line over all its jurisdictions."""
+    found: Counter[tuple[Any, ...]] = Counter()
+    for row in rows:
+        found[_line(row)] += row["tax_amount"]
+    return found
+
+
+def _base(row: Row, on_line: Mapping[tuple[Any, ...], int]) -> int:
+    """Return what a report row was computed on; types that do not print it print the line with tax."""
+    if row["taxable_amount"] is not None:
+        return int(row["taxable_amount"])
+    return int(row["total"]) - on_line[_line(row)] if row["tax_amount"] else 0
 
 
 def _place(country: str | None, state: str | None, tax_type: str | None, currency: str) -> Place:

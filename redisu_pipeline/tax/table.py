@@ -31,7 +31,7 @@ TAX_BY_JURISDICTION = CatalogTable(
     "Tax by account, month, country, state, tax type, currency and source: automatic tax from Stripe's report, manual "
     "rates (Israel) from invoices, credit notes and refunds; no tax is in it twice. Payable: collected − refunded.",
     pa.schema([pa.field(name, kind, nullable=name == "complete_until") for name, kind, _ in COLUMNS]),
-    MappingProxyType({name: doc for name, _, doc in COLUMNS}),
+    MappingProxyType({"month": "The same as `period`; stands only in the path", **{n: doc for n, _, doc in COLUMNS}}),
 )
 
 

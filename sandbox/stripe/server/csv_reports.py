@@ -25,6 +25,14 @@ TAX_COLUMNS = tuple(
     filing_total filing_taxable_amount filing_non_taxable_amount filing_tax_amount
     """.split()
 )
+# The confirmed columns of the type that follows in 2026 (stripe.md §6.6).
+TAX_EXPORT_COLUMNS = tuple(
+    """
+    tax_transaction_id transaction_type reversal_original_tax_transaction_id id type line_item_id transaction_date
+    currency total tax_amount tax_rate tax_type jurisdiction_level jurisdiction_name country_code state_code
+    payment_intent_id provider applied_tax_calculation_type
+    """.split()
+)
 TAX_AMOUNTS = ("subtotal", "total", "tax_amount", "taxable_amount", "non_taxable_amount")
 SUMMARY_COLUMNS = ("reporting_category", "currency", "count", "gross", "fee", "net")
 BALANCE_COLUMNS = ("category", "description", "net_amount", "currency")
@@ -101,6 +109,19 @@ def tax_itemized(_store: Store, tax_rows: Sequence[Object], interval: Interval) 
             "tax_date": interval.printed(row["tax_date"]),
         }
         yield {**row, **money, **filing, **bags, **dates}
+
+
+def tax_export(store: Store, tax_rows: Sequence[Object], interval: Interval) -> Iterable[Mapping[str, Any]]:
+    """`tax.itemized_export`: the same rows under the ids of their tax transactions."""
+    for row in tax_itemized(store, tax_rows, interval):
+        given_back = row["type"] in ("refund", "credit_note")
+        yield {
+            **row,
+            "tax_transaction_id": f"tax_{row['id']}",
+            "transaction_type": "reversal" if given_back else "transaction",
+            "provider": "stripe",
+            "applied_tax_calculation_type": "automatic",
+        }
 
 
 def _summary(rows: Iterable[Object], interval: Interval) -> Iterable[Mapping[str, Any]]:

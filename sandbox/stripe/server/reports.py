@@ -78,6 +78,14 @@ REPORTS = {
             families=csv_reports.FAMILIES,
             extra_lag=12,
         ),
+        Report(
+            "tax.itemized_export.1",
+            "Itemized tax export",
+            csv_reports.TAX_EXPORT_COLUMNS,
+            COMMON | {"decimal_separator", "country", "states"},
+            csv_reports.tax_export,
+            extra_lag=12,
+        ),
     )
 }
 

@@ -1,0 +1,106 @@
+"""The ASGI application: routes, headers, and what starts and stops with it."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import IO
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from redisu_pipeline.common.problems import Failed, Problem
+from redisu_pipeline.common.settings import Settings
+from webhook_service import health, pages, webhook
+from webhook_service.database import Database
+from webhook_service.services import Services, logger, open_services
+from webhook_service.sweep_clock import Hurry
+from webhook_service.worker import Worker
+
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
+
+
+def create_app(settings: Settings, environ: Mapping[str, str]) -> Starlette:
+    """The service. Raises ConfigurationError for all that is missing, Failed when another process serves."""
+    services = open_services(settings, environ)
+    lock = serve_alone(services.database)
+    return application(services, lock)
+
+
+def application(services: Services, lock: IO[str] | None = None) -> Starlette:
+    """The service over services that are open already; it closes them when it stops."""
+    hurry = Hurry()
+    worker = Worker(services, hurry)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await run_in_threadpool(worker.start)
+        logger(__name__).info("serving", accounts=sorted(services.stripe))
+        try:
+            yield
+        finally:
+            await run_in_threadpool(worker.stop)
+            await run_in_threadpool(services.close)
+            if lock is not None:
+                lock.close()
+
+    return Starlette(
+        routes=[
+            Route("/webhooks/stripe/{account}", webhook.endpoint(services, hurry), methods=["POST"]),
+            *health.routes(services),
+            *pages.routes(services),
+        ],
+        middleware=[Middleware(SafeHeaders)],
+        lifespan=lifespan,
+    )
+
+
+class SafeHeaders:
+    """Security headers on every answer; a page's own ones (its CSP) win."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                there = {name.lower() for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(one for one in _HEADERS if one[0] not in there)]
+            await send(message)
+
+        await self.app(scope, receive, with_headers)
+
+
+def serve_alone(database: Database) -> IO[str] | None:
+    """Hold SQLite's lock file while serving; it is let go with the process. Raises Failed when it is held."""
+    if database.is_shared:
+        return None
+    path = Path(f"{database.engine.url.database}.serving")
+    lock = path.open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        database.close()
+        mend = "stop the other redisu serve, or use PostgreSQL for several processes"
+        raise Failed(Problem("already_serving", str(path), "another process serves from this database", mend)) from None
+    lock.seek(0)
+    lock.truncate()
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
