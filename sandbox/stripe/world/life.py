@@ -119,6 +119,8 @@ class Life:
         if kind in ("delayed", "bounced") and shop.currency not in DELAYED:
             kind = "card"
         market = "us_taxed" if kind in ("delayed", "bounced") else self.markets.draw()
+        if not self.prices(people.CURRENCY.get(market, shop.currency)):
+            return  # the catalogue was changed: nothing is sold in that currency any more
         buyer, customer = self.who(market)
         session = checkout.create_session(shop, self.order(kind, market, buyer, customer))["id"]
         if kind == "abandoned":
