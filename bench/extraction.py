@@ -22,7 +22,8 @@ from bench.model import Row
 from redisu_pipeline.common import clock
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.extract.budget import LIVE
-from redisu_pipeline.extract.decode import Origins, open_page
+from redisu_pipeline.extract.decode import open_page
+from redisu_pipeline.extract.rows import Origins
 from redisu_pipeline.tables.sales import INVOICES
 from sandbox.client import Control
 from sandbox.run import start

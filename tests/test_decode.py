@@ -12,7 +12,8 @@ import source
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redisu_pipeline.extract.decode import Origins, Overflow, Truncated, UnexpectedShape, open_object, open_page
+from redisu_pipeline.extract.decode import Overflow, Truncated, open_object, open_page
+from redisu_pipeline.extract.rows import Origins, UnexpectedShape
 from redisu_pipeline.lake.schemas import schema_of
 from redisu_pipeline.tables.model import Column, Kind, Origin, Scope, Table
 from redisu_pipeline.tables.registry import RESOURCE_OF, RESOURCES

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import Failed
-from redisu_pipeline.extract.decode import Origins, open_page
+from redisu_pipeline.extract.decode import open_page
+from redisu_pipeline.extract.rows import Origins
 from redisu_pipeline.lake import merge
 from redisu_pipeline.lake.local_storage import LocalStorage
 from redisu_pipeline.lake.merge import Inputs, MonthFile, rewrite, survey

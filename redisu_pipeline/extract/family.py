@@ -19,10 +19,11 @@ from redisu_pipeline.common.problems import Problem
 from redisu_pipeline.common.reports import TableReport
 from redisu_pipeline.extract import memory
 from redisu_pipeline.extract.changes import Touched, plan, silent_columns
-from redisu_pipeline.extract.decode import Origins, Page, UnexpectedShape, UnknownValue
+from redisu_pipeline.extract.decode import Page
 from redisu_pipeline.extract.known import Known
 from redisu_pipeline.extract.listing import Listing
 from redisu_pipeline.extract.ranges import Span, gaps
+from redisu_pipeline.extract.rows import Origins, UnexpectedShape, UnknownValue
 from redisu_pipeline.extract.run import Feed, FeedStart, Outcome, Run
 from redisu_pipeline.extract.snapshot import open_balance
 from redisu_pipeline.lake.commit import Commit, columns_of

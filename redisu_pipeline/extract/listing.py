@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 
 from redisu_pipeline.common.stripe_api import NotThere
-from redisu_pipeline.extract.decode import Origins, Overflow, Page, UnknownValue, open_object, open_page
+from redisu_pipeline.extract.decode import Overflow, Page, open_object, open_page
 from redisu_pipeline.extract.ranges import PAGE, Span, cut, horizon, pages_left
 from redisu_pipeline.extract.reader import Reader
+from redisu_pipeline.extract.rows import Origins, UnknownValue
 from redisu_pipeline.lake.pages import PageStore
 from redisu_pipeline.tables.model import Resource, Scope
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from threading import Lock
 
 from redisu_pipeline.common.reports import Progress, TableReport
-from redisu_pipeline.extract.decode import UnknownValue
 from redisu_pipeline.extract.reader import Reader
+from redisu_pipeline.extract.rows import UnknownValue
 from redisu_pipeline.lake.manifest import Cursor
 from redisu_pipeline.lake.storage import Storage
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from redisu_pipeline.extract.decode import Page, Truncated, UnexpectedShape
+from redisu_pipeline.extract.decode import Page, Truncated
+from redisu_pipeline.extract.rows import UnexpectedShape
 from redisu_pipeline.tables.model import Table
 
 

@@ -21,9 +21,9 @@ from redisu_pipeline.common.stripe_api import API_VERSION, NotThere, StripeApi, 
 from redisu_pipeline.extract import memory
 from redisu_pipeline.extract.budget import LIVE, SANDBOX, Budget
 from redisu_pipeline.extract.condense import OF_AN_ACCOUNT, condensed
-from redisu_pipeline.extract.decode import UnexpectedShape, UnknownValue
 from redisu_pipeline.extract.family import Family, shape_problem
 from redisu_pipeline.extract.reader import Interrupted, Reader
+from redisu_pipeline.extract.rows import UnexpectedShape, UnknownValue
 from redisu_pipeline.extract.run import Feed, FeedStart, Outcome, Run
 from redisu_pipeline.extract.tax_rates import filling_of, needs_rates
 from redisu_pipeline.extract.tax_source import TaxSource, derived_tax
@@ -151,7 +151,7 @@ def _sync_account(call: _Call, account: Account, key: str) -> _Result:
     request, storage = call.request, call.storage
     result = _Result()
     now = clock.now()
-    resources = resources_of(request.tables)
+    resources = _with_rates(resources_of(request.tables))
     tables = list(dict.fromkeys(t.name for resource in (EVENTS, *resources) for t in resource.table.family()))
     tables.append(TAX_BY_JURISDICTION.name)
     live = is_live(key)
@@ -190,6 +190,13 @@ def _sync_account(call: _Call, account: Account, key: str) -> _Result:
     except Interrupted:
         pass
     return result
+
+
+def _with_rates(resources: tuple[Resource, ...]) -> tuple[Resource, ...]:
+    """Sync the tax rates along with what repeats them: a tax that lands before its rate would lack its jurisdiction."""
+    if TAX_RATES in resources or not any(needs_rates(resource) for resource in resources):
+        return resources
+    return (*resources, TAX_RATES)
 
 
 def _sync_resources(run: Run, resources: Sequence[Resource], report: TaxSource, result: _Result) -> None:

@@ -20,8 +20,9 @@ from redisu_pipeline.common.reports import TableReport
 from redisu_pipeline.common.settings import TaxReport
 from redisu_pipeline.common.stripe_api import NotThere, Refused
 from redisu_pipeline.common.stripe_files import StripeFiles
-from redisu_pipeline.extract.decode import Origins, Page, UnknownValue
+from redisu_pipeline.extract.decode import Page
 from redisu_pipeline.extract.report_runs import Fetched, Intent, ReportRuns, ReportType, sidecar
+from redisu_pipeline.extract.rows import Origins, UnknownValue
 from redisu_pipeline.extract.run import Outcome, Run
 from redisu_pipeline.extract.tax_rows import Interval, TaxRow, Unreadable, rows_of
 from redisu_pipeline.lake.commit import Commit, sha256_of

@@ -1,0 +1,126 @@
+"""Decoded objects as Arrow columns: each JSON branch is walked once, column by column."""
+
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from redisu_pipeline.common.money import KNOWN_CURRENCIES
+from redisu_pipeline.extract.rows import Origins, Rows, UnexpectedShape, UnknownValue
+from redisu_pipeline.extract.shape import JSON_TYPE
+from redisu_pipeline.lake.schemas import ACCOUNT, ARROW_TYPE, schema_of
+from redisu_pipeline.tables.model import Column, Kind, Origin
+
+CURRENCIES = frozenset(code.lower() for code in KNOWN_CURRENCIES)
+EIGHT_PLACES = Decimal("0.00000001")
+
+
+class Columns:
+    """Builds the columns of one batch, walking each JSON branch once."""
+
+    def __init__(self, rows: Rows, parent: pa.RecordBatch | None, origins: Origins, below: dict[str, Rows]) -> None:
+        self.rows, self.parent, self.origins, self.below = rows, parent, origins, below
+        self.unknown: list[UnknownValue] = []
+        self._branches: dict[tuple[str, ...], list[Any]] = {(): rows.objects}
+
+    def batch(self) -> pa.RecordBatch:
+        table, count = self.rows.table, len(self.rows.objects)
+        arrays: dict[str, pa.Array] = {}
+        for column in table.columns:
+            if column.origin is not Origin.TAX_RATE:  # null until the row lands beside its rate
+                try:
+                    arrays[column.name] = self._array(column)
+                except (pa.ArrowInvalid, OverflowError, InvalidOperation) as error:
+                    detail = f"{column.name} does not fit {ARROW_TYPE[column.kind]} ({error})"
+                    raise UnexpectedShape(table.name, "(a page of it)", detail) from None
+        if not table.own_id and "id" not in arrays:
+            arrays["id"] = self._derived_ids()
+        for name in ("created", "livemode"):
+            if name not in arrays:
+                arrays[name] = self._inherited(name, count)
+        arrays["account"] = pa.array([self.origins.account] * count, ACCOUNT)
+        arrays["_synced_at"] = pa.array([self.origins.synced_at] * count, schema_of(table).field("_synced_at").type)
+        arrays["_raw"] = pa.array([bytes(raw) for raw in self.rows.raws], pa.string())
+        schema = schema_of(table)
+        for name in set(schema.names) - arrays.keys():
+            arrays[name] = pa.nulls(count, schema.field(name).type)
+        return pa.RecordBatch.from_arrays([arrays[name] for name in schema.names], schema=schema)
+
+    def _array(self, column: Column) -> pa.Array:
+        if column.origin is Origin.POSITION:
+            return pa.array(self.rows.positions, pa.int64())
+        if column.origin is Origin.PARENT:
+            assert self.parent is not None
+            return self.parent.column(column.path[0]).take(pa.array(self.rows.parents, pa.int64()))
+        head = column.path[0].removesuffix("[]")
+        if head in self.below:
+            return self._total_of_children(column, self.below[head])
+        values = self._values(column)
+        if column.values is not None or column.name == "currency":
+            self._note_unknown(column, values)
+        return to_arrow(column.kind, values)
+
+    def _values(self, column: Column) -> list[Any]:
+        *branches, leaf = column.path
+        objects = self._branch(tuple(branches))
+        if branches and branches[-1].endswith("[]"):
+            lists = [[getattr(one, leaf) for one in many] if many is not None else [] for many in objects]
+            if column.kind is Kind.TOTAL:
+                return [sum(amount or 0 for amount in amounts) for amounts in lists]
+            return lists
+        if column.foreign:
+            wanted = JSON_TYPE[column.kind]
+            return [value if type(value) is wanted else None for value in _attributes(_structs(objects), leaf)]
+        return _attributes(objects, leaf)
+
+    def _branch(self, path: tuple[str, ...]) -> list[Any]:
+        if path not in self._branches:
+            above = self._branch(path[:-1])
+            self._branches[path] = _attributes(_structs(above), path[-1].removesuffix("[]"))
+        return self._branches[path]
+
+    def _total_of_children(self, column: Column, children: Rows) -> pa.Array:
+        sums = [0] * len(self.rows.objects)
+        for parent, child in zip(children.parents, children.objects, strict=True):
+            sums[parent] += getattr(child, column.path[-1]) or 0
+        return pa.array(sums, pa.int64())
+
+    def _derived_ids(self) -> pa.Array:
+        assert self.parent is not None
+        ids = self.parent.column("id").to_pylist()
+        pairs = zip(self.rows.parents, self.rows.positions, strict=True)
+        return pa.array([f"{ids[parent]}:{position}" for parent, position in pairs], pa.string())
+
+    def _inherited(self, name: str, count: int) -> pa.Array:
+        if self.parent is not None:
+            return self.parent.column(name).take(pa.array(self.rows.parents, pa.int64()))
+        return pa.array([self.origins.livemode] * count, pa.bool_())
+
+    def _note_unknown(self, column: Column, values: list[Any]) -> None:
+        known = column.values if column.values is not None else CURRENCIES
+        for value in set(values) - known - {None}:
+            object_id = getattr(self.rows.objects[values.index(value)], "id", None) or "(no id)"
+            self.unknown.append(UnknownValue(self.rows.table.name, column.name, str(value), object_id))
+
+
+def _structs(objects: list[Any]) -> list[Any]:
+    """Null what is no object: only foreign JSON can hold such a thing where an object is documented."""
+    return [one if isinstance(one, msgspec.Struct) else None for one in objects]
+
+
+def _attributes(objects: list[Any], name: str) -> list[Any]:
+    if None in objects:
+        return [getattr(one, name) if one is not None else None for one in objects]
+    return list(map(attrgetter(name), objects))
+
+
+def to_arrow(kind: Kind, values: list[Any]) -> pa.Array:
+    """Return ``values`` of Stripe's JSON as an Arrow array of the lake's type for ``kind``."""
+    if kind is Kind.TIME:
+        micros = [None if value is None else value * 1_000_000 for value in values]
+        return pa.array(micros, pa.int64()).cast(ARROW_TYPE[kind])
+    if kind is Kind.RATE:
+        values = [None if value is None else value.quantize(EIGHT_PLACES, ROUND_HALF_EVEN) for value in values]
+    return pa.array(values, ARROW_TYPE[kind])
