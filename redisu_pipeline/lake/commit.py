@@ -5,7 +5,6 @@ each file is replaced in one step; the manifests follow, the parent table's last
 checkpoints dropped. A run cut off in between is simply done again: the intent tells its files from hand-edited ones.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,8 +18,9 @@ import pyarrow.parquet as pq
 
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import Failed, Problem
-from redisu_pipeline.lake import history
+from redisu_pipeline.lake import foreign, history
 from redisu_pipeline.lake.filling import NO_FILLING, Filling
+from redisu_pipeline.lake.foreign import sha256_of
 from redisu_pipeline.lake.manifest import Cursor, FileEntry, Manifest, RunProof, read_manifest, write_manifest
 from redisu_pipeline.lake.merge import Inputs, Staged, Tally, rewrite, survey
 from redisu_pipeline.lake.month_file import MonthFile
@@ -95,7 +95,8 @@ class Commit:
             manifests[table.name] = (table, manifest, tag)
             if SEQUENCE in schema_of(table).names:
                 sequence = _Sequence(self._last_number(manifest, ours))
-            self._refuse_missing(table, manifest, ours)
+            if manifest is not None and not self.rebuild:
+                foreign.refuse_missing(self.storage, manifest, ours)
             built[table.name] = list(self._build(table, manifest, staged, ours, sequence))
         self.guard()
         files = [one for many in built.values() for one in many]
@@ -140,7 +141,8 @@ class Commit:
             try:
                 if entry and fetched and not evolved and path not in ours and not survey(inputs).touched:
                     continue
-                self._refuse_foreign(path, file, entry, ours.get(path, ()))
+                if file is not None or not self.rebuild:
+                    foreign.refuse_edited(self.storage.uri(path), file, entry, ours.get(path, ()))
                 target = self.storage.scratch() / f"{self.account}-{table.name}-{month}.building"
                 tally = rewrite(inputs, target, sequence)
             finally:
@@ -167,28 +169,6 @@ class Commit:
                 months.add(month)
                 month = month.next()
         return sorted(months)
-
-    def _refuse_missing(self, table: Table, manifest: Manifest | None, ours: Mapping[str, list[str]]) -> None:
-        """Look at every file's size, those too that nothing new falls in: success must not hide a hole."""
-        if manifest is None or self.rebuild:
-            return
-        sizes = {e.path: e.size for e in self.storage.list(f"stripe/{table.name}/account={self.account}")}
-        for entry in manifest.files:
-            if entry.path not in sizes:
-                raise Failed([_foreign(self.storage.uri(entry.path), "is in the manifest but not in the lake")])
-            if sizes[entry.path] != entry.bytes and entry.path not in ours:
-                fault = "was not written by redisu (its size is not the manifest's)"
-                raise Failed([_foreign(self.storage.uri(entry.path), fault)])
-
-    def _refuse_foreign(self, path: str, file: Path | None, entry: FileEntry | None, ours: Iterable[str]) -> None:
-        if file is None:
-            if entry is not None and not self.rebuild:
-                raise Failed([_foreign(self.storage.uri(path), "is in the manifest but not in the lake")])
-            return
-        expected = {*ours, *([entry.sha256] if entry else [])}
-        if sha256_of(file) not in expected:
-            fault = "was not written by redisu (its hash is not the manifest's)"
-            raise Failed([_foreign(self.storage.uri(path), fault)])
 
     def _publish(self, one: _Built) -> None:
         try:
@@ -266,12 +246,6 @@ def columns_of(table: Table) -> dict[str, str]:
     return {name: str(schema_of(table).field(name).type) for name in schema_of(table).names}
 
 
-def sha256_of(file: Path) -> str:
-    """Return the hash of a file's content."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _month_of(seconds: int) -> Month:
     return Month.containing(datetime.fromtimestamp(seconds, UTC), "UTC")
 
@@ -299,11 +273,6 @@ def _open_rows(resource: Resource, table: Table, file: Path) -> int:
     if None in silent.values:
         return int(rows.null_count)
     return int(pc.sum(pc.is_in(rows, pa.array(sorted(value for value in silent.values if value)))).as_py() or 0)
-
-
-def _foreign(uri: str, fault: str) -> Problem:
-    mend = "restore it from _history/, or move the table's folder and its manifest away and run sync --full"
-    return Problem("foreign_file", uri, fault, mend)
 
 
 def _lost_race(uri: str) -> Problem:

@@ -16,7 +16,7 @@ from redisu_pipeline.common import clock
 from redisu_pipeline.common.problems import Failed, Problem
 from redisu_pipeline.lake import history
 from redisu_pipeline.lake.catalog import CatalogTable
-from redisu_pipeline.lake.commit import sha256_of
+from redisu_pipeline.lake.foreign import sha256_of
 from redisu_pipeline.lake.manifest import Cursor, FileEntry, Manifest, RunProof, Sums, read_manifest, write_manifest
 from redisu_pipeline.lake.storage import ABSENT, Conflict, Storage
 
