@@ -229,6 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     stdout = sys.stdout
     signal.signal(signal.SIGTERM, _stop)  # a container's stop is as clean as Ctrl-C
+    signal.signal(signal.SIGINT, _stop)  # also where a script's background job was started with it ignored
     as_json = "--json" in given
     # Under --json stdout carries one object, whatever a library may print.
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():

@@ -53,7 +53,8 @@ FIELDS = st.lists(st.tuples(st.one_of(NAMES, st.text(max_size=8)), TEXT), max_si
 HEADERS = st.fixed_dictionaries(
     {},
     optional={
-        "accept-language": st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60),
+        # httpx sends no value that begins or ends with a space
+        "accept-language": st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60).map(str.strip),
         "origin": st.sampled_from(["null", "https://evil.example", "http://localhost:8000"]),
         "sec-fetch-site": st.sampled_from(["same-origin", "cross-site", "none", "?"]),
         "stripe-signature": st.sampled_from(["", "t=1,v1=x", "t=99999999999999999999,v1=ff", "t=,v1=", "v1=" * 99]),

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from world import Answer, MakeTown, Town
+from answers import Answer
+from world import MakeTown, Town
 
 from redisu_pipeline.extract import sync as syncing
 from redisu_pipeline.lake.storage import open_storage

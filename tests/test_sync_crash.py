@@ -18,7 +18,8 @@ import pandas as pd
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from world import Answer, MakeTown, Town, add_lines
+from answers import Answer
+from world import MakeTown, Town, add_lines
 
 from redisu_pipeline.extract import sync as syncing
 from redisu_pipeline.extract.reader import Interrupted
@@ -78,7 +79,7 @@ def reading_all_the_while(lake: Path) -> Iterator[None]:
     over, faults = threading.Event(), []
 
     def read() -> None:
-        while not over.is_set():
+        while not over.wait(0.3):
             try:
                 read_by_everybody(lake)
             except BaseException as fault:  # noqa: BLE001  (raised below)
@@ -157,7 +158,7 @@ def kill_at_step(town: Town, step: int, *arguments: str) -> int:
     return Answer.of(town.start_cli(*arguments, command=[sys.executable, "-c", KILL_AT, str(step)])).code
 
 
-@pytest.mark.parametrize("step", [8, *(pytest.param(n, marks=pytest.mark.long) for n in (3, 4, 5, 6, 7, 9, 10, 11))])
+@pytest.mark.parametrize("step", [8, *(pytest.param(n, marks=pytest.mark.long) for n in (3, 5, 6, 10))])
 def test_two_crashes_between_files_and_manifests_are_completed(make_town: MakeTown, step: int) -> None:
     """The second crash comes after new rows: the first one's files must still count as ours."""
     town = make_town(checkouts=8)
@@ -177,7 +178,7 @@ def test_two_crashes_between_files_and_manifests_are_completed(make_town: MakeTo
 @pytest.mark.parametrize("hours", [1, 30])
 def test_a_crash_at_every_step_of_the_landing_is_completed(make_town: MakeTown, hours: int) -> None:
     town = make_town(checkouts=8)
-    for step in range(1, 60):
+    for step in range(1 + hours % 2, 60, 2):  # odd steps in one case, even ones in the other
         code = kill_at_step(town, step)
         read_by_everybody(town.lake)
         every_file_is_whole(town)

@@ -11,7 +11,7 @@ import io
 import json
 import os
 import subprocess
-import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import source
+from answers import REDISU, Answer
 
 from redisu_pipeline import cli
 from redisu_pipeline.common.reports import SyncReport, TableReport
@@ -37,7 +38,6 @@ from sandbox.stripe.world.accounts import IL, US
 START = date(2026, 2, 1)
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 UNLIMITED = Limits(account=5_000, endpoint=5_000)
-REDISU = [sys.executable, "-c", "from redisu_pipeline.cli import main; main()"]
 
 CONFIGURATION = """\
 [lake]
@@ -151,6 +151,7 @@ class Town:
 
     def differences(self, account: str = "us", lake: Path | None = None, only: Collection[str] = ()) -> list[str]:
         """What the lake lacks or has wrong, against the world as it is now; ``only`` names the tables to look at."""
+        self.glimpse_events()  # a report run of ours makes some, too
         held = source.held_by(lake or self.lake, account)
         expected = self.expected(account, held["events"])
         # a snapshot of another day stays, and was right when it was taken
@@ -201,6 +202,10 @@ class Town:
         """The API requests since the last ``forget_requests``, as "GET /v1/… status"."""
         return [line.split(" ", 1)[1] for line in self.sandbox.log.shown(account)["last"]]
 
+    def addresses(self) -> Counter[str]:
+        """How often each address was asked since the last ``forget_requests``, without its parameters."""
+        return Counter(line.split()[1].partition("?")[0] for line in self.requests())
+
     def asked(self) -> int:
         """How many requests the stand-in has answered since the last ``forget_requests``."""
         return sum(self.sandbox.log.counts.copy().values())
@@ -223,32 +228,6 @@ class Town:
         """A sync that may not complete can store the events that Stripe has now."""
         for name, store in self.sandbox.world.stores.items():
             self.glimpsed.setdefault(name, {}).update({one["id"]: one for one in store.all("event")})
-
-
-@dataclass(frozen=True)
-class Answer:
-    """How a command ended."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-    @classmethod
-    def of(cls, process: subprocess.Popen[str], timeout: float = 100) -> Answer:
-        stdout, stderr = process.communicate(timeout=timeout)
-        return cls(process.returncode, stdout, stderr)
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.stdout)
-
-    @property
-    def codes(self) -> list[str]:
-        return [problem["code"] for problem in self.json["problems"]]
-
-    @property
-    def lines(self) -> list[str]:
-        return self.stderr.splitlines()
 
 
 MakeTown = Callable[..., Town]
