@@ -177,9 +177,7 @@ def test_two_crashes_between_files_and_manifests_are_completed(make_town: MakeTo
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.xfail(
-    reason="failed once under load on 2026-11-23, cause not found yet: see the closing note", strict=False
-)
+@pytest.mark.xfail(reason="failed under load on 2026-11-23, cause not found yet", strict=False)
 @pytest.mark.parametrize("hours", [1, 30])
 def test_a_crash_at_every_step_of_the_landing_is_completed(make_town: MakeTown, hours: int) -> None:
     town = make_town(checkouts=8)
