@@ -94,6 +94,7 @@ def client(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     headers=HEADERS,
 )
 @example("POST", "/checkout/redis-101", "", [], [("learner", "\ud800")], {})
+@example("GET", "/checkout/{}", "0/", [], [], {"host": "evil.example"})
 def test_no_request_is_answered_with_a_500(
     client: httpx.Client,
     method: str,

@@ -55,7 +55,7 @@ def application(services: Services, lock: IO[str] | None = None) -> Starlette:
             if lock is not None:
                 lock.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/webhooks/stripe/{account}", webhook.endpoint(services, hurry), methods=["POST"]),
             *health.routes(services),
@@ -64,6 +64,9 @@ def application(services: Services, lock: IO[str] | None = None) -> Starlette:
         middleware=[Middleware(SafeHeaders)],
         lifespan=lifespan,
     )
+    # A path is right or it is 404: Starlette would answer a slash too many with a redirect to the Host it was told.
+    app.router.redirect_slashes = False
+    return app
 
 
 class SafeHeaders:
