@@ -106,6 +106,9 @@ class Account:
         "Who computes the tax: Stripe Tax, or a tax rate of ours (Stripe Tax has no Israel)", default=TaxMode.AUTOMATIC
     )
     manual_tax_rate: ManualTaxRate | None = setting("The rate of a `manual` account", default=None)
+    fee_tax_recoverable: bool = setting(
+        "Whether VAT on Stripe's fees is claimed back: it then posts to input_vat, else to fee_tax (ours)", default=True
+    )
     terms_url: str | None = setting(
         "Terms of service that Checkout asks consent to (ours); they must stand in Stripe's public details too",
         default=None,

@@ -155,6 +155,10 @@ class NetSuite:
     period_format: str = setting(
         "Names of posting periods, in strftime's letters", default="%b %Y", clean=checks.period_format
     )
+    post_bank_arrivals: bool = setting(
+        "Whether the payouts' arrival at the bank is posted here; by default NetSuite's bank matching does (ours)",
+        default=False,
+    )
     ids: Mapping[str, Mapping[str, str]] = table(
         "Internal ids for REST bodies, by record type (account, subsidiary, currency, …) and name; "
         "without them bodies carry refName and are marked not sendable"

@@ -1,0 +1,75 @@
+"""Which course earned the revenue, and whether it is earned at the sale or over time (§2.8)."""
+
+import narwhals as nw
+
+from redisu_pipeline.journals.books import Books, Frame
+from redisu_pipeline.journals.conversion import floor_divided
+from redisu_pipeline.journals.taxes import UNKNOWN
+
+
+def lines_with_course(books: Books) -> Frame:
+    """Return invoice lines as `invoice, position, course, net`: net of discounts and of tax inside the price.
+
+    The course is the product's `metadata.course`, else the line's; the invoice's own comes in where neither is.
+    """
+    inside = (
+        books["invoice_taxes"]
+        .filter(nw.col("tax_behavior") == "inclusive")
+        .group_by("invoice_line")
+        .agg(nw.col("amount").sum().alias("inside"))
+    )
+    products = books["products"].select(nw.col("id").alias("product"), nw.col("metadata_course").alias("of_product"))
+    joined = (
+        books["invoice_lines"]
+        .join(products, on="product", how="left")
+        .join(inside, left_on="id", right_on="invoice_line", how="left")
+    )
+    net = nw.col("amount") - nw.col("discount_amount").fill_null(0) - nw.col("inside").fill_null(0)
+    course = nw.coalesce(nw.col("of_product"), nw.col("metadata_course"))
+    return joined.select("id", "invoice", "position", course.alias("course"), net.alias("net"))
+
+
+def revenue(books: Books, invoices: Frame) -> Frame:
+    """Share `net` (settlement minor units) of each invoice among its courses, in proportion to their lines.
+
+    Returns one row per invoice and course: `id, entry, currency, role, course, amount, presentment, …, day`.
+    """
+    columns = ["id", "entry", "currency", "presentment_currency", "rate_e8", "net", "metadata_course", "day"]
+    heads = invoices.select(*columns).with_columns(nw.col("net").alias("whole")).drop("net")
+    lines = lines_with_course(books).drop("id").join(heads, left_on="invoice", right_on="id", how="inner")
+    named = lines.with_columns(
+        nw.coalesce(nw.col("course"), nw.col("metadata_course"), nw.lit(UNKNOWN)).alias("course")
+    )
+    by_course = named.group_by("invoice", "course").agg(
+        nw.col("net").sum().alias("weight"),
+        nw.col("position").min().alias("position"),
+        *[nw.col(name).min() for name in ("entry", "currency", "presentment_currency", "rate_e8", "whole", "day")],
+    )
+    shared = _shared(books, by_course)
+    ratable = [course for course, terms in books.policy.courses.items() if terms.access_days]
+    role = nw.when(nw.col("course").is_in(ratable)).then(nw.lit("deferred")).otherwise(nw.lit("revenue"))
+    return shared.with_columns(role.alias("role"), nw.col("weight").alias("presentment"))
+
+
+def _shared(books: Books, by_course: Frame) -> Frame:
+    """Add `amount`, the course's part of `whole`: largest remainder, ties to the earlier line, as money.allocate."""
+    kept = books.keep(by_course)
+    sums = kept.group_by("invoice").agg(nw.len().alias("courses"), nw.col("weight").sum().alias("weights"))
+    joined = kept.join(sums, on="invoice", how="left").rename({"invoice": "id"})
+    single = joined.filter(nw.col("courses") == 1).with_columns(nw.col("whole").alias("amount"))
+    several = joined.filter(nw.col("courses") > 1).with_columns(
+        (nw.col("whole") * nw.col("weight")).alias("product"),
+        nw.when(nw.col("weights") > 0).then(nw.col("weights")).otherwise(1).alias("weights"),
+    )
+    parted = several.with_columns(
+        floor_divided(nw.col("product"), nw.col("weights")).alias("part"),
+        (nw.col("product") % nw.col("weights") * -1).alias("rest"),
+        nw.lit(1).alias("one"),
+    )
+    turn = nw.col("one").cum_sum().over("id", order_by=["rest", "position"])
+    left = nw.col("whole") - nw.col("part").sum().over("id")
+    whole = parted.with_columns(turn.alias("turn"), left.alias("left"))
+    amount = nw.col("part") + nw.when(nw.col("turn") <= nw.col("left")).then(1).otherwise(0)
+    allocated = whole.with_columns(amount.alias("amount"))
+    columns = ["id", "course", "weight", "entry", "currency", "presentment_currency", "rate_e8", "day", "amount"]
+    return nw.concat([single.select(*columns), allocated.select(*columns)], how="vertical")

@@ -1,0 +1,213 @@
+"""What a part of a sale that goes back consists of (netsuite-journals.md §2.4): a refund has no tax and no lines.
+
+Tax: the linked credit note's, else the tax report's, else pro rata on the cumulated amount, so that the last refund
+lands exactly on the tax of the sale. Conversion works on cumulated amounts too: the parts add up to the whole.
+Amounts are minor units of the presentment currency unless they are called settled; all are positive.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from redisu_pipeline.common.money import allocate
+from redisu_pipeline.journals.conversion import convert
+
+
+@dataclass(frozen=True)
+class TaxPart:
+    """A tax rate's part of a sale."""
+
+    rate: str
+    role: str
+    country: str
+    state: str
+    amount: int
+
+
+@dataclass(frozen=True)
+class LinePart:
+    """An invoice line without tax."""
+
+    id: str
+    course: str
+    net: int
+
+
+@dataclass(frozen=True)
+class Sale:
+    """A paid invoice and what its payment came to: ``received`` settled minor units for ``charged`` presented ones."""
+
+    invoice: str
+    currency: str
+    shown: str  # presentment currency
+    total: int
+    charged: int
+    received: int
+    rate_e8: int | None
+    up: int
+    down: int
+    day: int
+    taxes: tuple[TaxPart, ...]
+    lines: tuple[LinePart, ...]
+
+    def settled(self, amount: int) -> int:
+        """Return ``amount`` at the rate of the payment; the whole is the balance transaction's own integer."""
+        if self.rate_e8 is None:
+            return amount
+        return (2 * amount * self.received + self.charged) // (2 * self.charged)
+
+    def settled_tax(self, amount: int) -> int:
+        """Return a tax at Stripe's printed rate, as it was booked with the sale."""
+        return amount if self.rate_e8 is None else convert(amount, self.rate_e8, self.up, self.down)
+
+
+@dataclass(frozen=True)
+class Split:
+    """What an amount consists of: tax by tax rate, net by line."""
+
+    taxes: Mapping[str, int]
+    nets: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Return:
+    """Something that goes back: ``at`` decides its turn, ``undone`` when it was taken back (failed, voided).
+
+    ``taxes`` and ``nets`` where a document tells them; None: pro rata. A rest of the taxes' documents is pro rata.
+    """
+
+    id: str
+    at: datetime
+    amount: int
+    undone: datetime | None = None
+    taxes: Mapping[str, int] | None = None
+    nets: Mapping[str, int] | None = None
+
+
+@dataclass
+class _Gone:
+    """What has gone back so far."""
+
+    amount: int = 0
+    taxes: dict[str, int] = field(default_factory=dict)
+    nets: dict[str, int] = field(default_factory=dict)
+
+    def add(self, amount: int, split: Split, sign: int) -> None:
+        self.amount += sign * amount
+        for mine, part in ((self.taxes, split.taxes), (self.nets, split.nets)):
+            for key, value in part.items():
+                mine[key] = mine.get(key, 0) + sign * value
+
+
+@dataclass(frozen=True)
+class SettledTax:
+    """Tax that goes back, in both currencies."""
+
+    part: TaxPart
+    amount: int
+    shown: int
+
+
+@dataclass(frozen=True)
+class SettledReturn:
+    """A return in settlement currency: ``amount`` = taxes + nets by course. ``net_before``: of the course, unreturned."""
+
+    id: str
+    amount: int
+    taxes: tuple[SettledTax, ...]
+    nets: Mapping[str, int]
+    shown_nets: Mapping[str, int]
+    net_before: Mapping[str, int]
+
+
+def settled_returns(sale: Sale, returns: Sequence[Return]) -> dict[str, SettledReturn]:
+    """Return what each return comes to, by its id. Those of one sale depend on each other: give all of them."""
+    gone, found, splits = _Gone(), {}, {}
+    sold = _by_course(sale, _nets(sale), _settled_net(sale, sale.total, {t.rate: t.amount for t in sale.taxes}))
+    back = dict.fromkeys(sold, 0)
+    for one, undone in _in_turn(returns):
+        if undone:
+            gone.add(one.amount, splits[one.id], -1)
+            for course, amount in found[one.id].nets.items():
+                back[course] -= amount
+            continue
+        split = _split(sale, gone, one)
+        splits[one.id] = split
+        before = {course: sold[course] - back[course] for course in sold}
+        found[one.id] = settled = _settled(sale, gone, one, split, before)
+        gone.add(one.amount, split, +1)
+        for course, amount in settled.nets.items():
+            back[course] += amount
+    return found
+
+
+def _in_turn(returns: Sequence[Return]) -> Iterator[tuple[Return, bool]]:
+    steps = [(one.at, 0, one.id, one) for one in returns]
+    steps += [(one.undone, 1, one.id, one) for one in returns if one.undone is not None]
+    for _, undone, _, one in sorted(steps, key=lambda step: step[:3]):
+        yield one, bool(undone)
+
+
+def _nets(sale: Sale) -> dict[str, int]:
+    return {line.id: line.net for line in sale.lines}
+
+
+def _split(sale: Sale, gone: _Gone, one: Return) -> Split:
+    taxes = one.taxes
+    if taxes is None:
+        after = gone.amount + one.amount
+        taxes = {t.rate: due(t.amount, after, sale.total) - gone.taxes.get(t.rate, 0) for t in sale.taxes}
+    net = one.amount - sum(taxes.values())
+    nets = one.nets
+    if nets is None or sum(nets.values()) != net:
+        nets = _pro_rata(sale, gone, net)
+    return Split(taxes, nets)
+
+
+def due(part: int, amount: int, total: int) -> int:
+    """Return part × amount / total, half up, never more than the part."""
+    if total <= 0:
+        return 0
+    return (2 * part * min(amount, total) + total) // (2 * total)
+
+
+def _pro_rata(sale: Sale, gone: _Gone, net: int) -> dict[str, int]:
+    """Share the net among the lines so that all shares so far are in proportion."""
+    weights = [max(line.net, 0) for line in sale.lines]
+    if not any(weights):
+        return {sale.lines[0].id: net} if sale.lines else {}
+    parts = allocate(sum(gone.nets.values()) + net, weights)
+    return {line.id: part - gone.nets.get(line.id, 0) for line, part in zip(sale.lines, parts, strict=True)}
+
+
+def _settled_net(sale: Sale, amount: int, taxes: Mapping[str, int]) -> int:
+    return sale.settled(amount) - sum(sale.settled_tax(tax) for tax in taxes.values())
+
+
+def _settled(sale: Sale, gone: _Gone, one: Return, split: Split, net_before: Mapping[str, int]) -> SettledReturn:
+    taxes = []
+    for part in sale.taxes:
+        low = gone.taxes.get(part.rate, 0)
+        high = low + split.taxes.get(part.rate, 0)
+        taxes.append(SettledTax(part, sale.settled_tax(high) - sale.settled_tax(low), high - low))
+    amount = sale.settled(gone.amount + one.amount) - sale.settled(gone.amount)
+    nets = _by_course(sale, split.nets, amount - sum(tax.amount for tax in taxes))
+    return SettledReturn(one.id, amount, tuple(taxes), nets, _of_courses(sale, split.nets), net_before)
+
+
+def _of_courses(sale: Sale, nets: Mapping[str, int]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for line in sale.lines:
+        found[line.course] = found.get(line.course, 0) + nets.get(line.id, 0)
+    return found
+
+
+def _by_course(sale: Sale, nets: Mapping[str, int], amount: int) -> dict[str, int]:
+    """Share a settled amount among courses in proportion to their presented nets."""
+    weights = _of_courses(sale, nets)
+    if not weights:
+        return {}
+    if any(weight < 0 for weight in weights.values()) or not any(weights.values()):
+        # The rounding of a tiny part: too small to be told apart by course.
+        return {course: amount if place == 0 else 0 for place, course in enumerate(weights)}
+    return dict(zip(weights, allocate(amount, list(weights.values())), strict=True))
