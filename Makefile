@@ -2,7 +2,10 @@
 # Needs GNU make, sh and one Python 3.11 or newer (PYTHON=… names it).
 SHELL := /bin/sh
 .DEFAULT_GOAL := demo
-.PHONY: demo install test test-all ui bench lock fmt lint
+.PHONY: demo install test test-all spark ui bench lock fmt lint
+
+# uv installs no byte code: where Python may not keep any, every command would compile Dagster and all else again.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,8 +43,16 @@ $(STAMP): requirements.lock pyproject.toml
 test: install
 	$(PYTEST) -m "not long"
 
-test-all: install
+test-all: install spark
 	$(PYTEST)
+
+# Spark is an extra of half a gigabyte: only the tests that compare it with Polars need it here (and Java).
+spark: $(VENV)/.spark
+
+$(VENV)/.spark: requirements-spark.lock $(STAMP)
+	@echo "installing what requirements-spark.lock names"
+	@$(UV) --require-hashes -r requirements-spark.lock || $(PIP) --require-hashes -r requirements-spark.lock
+	@touch $@
 
 # Dagster's UI on what `make demo` left behind. Telemetry is off in deploy/dagster.yaml.
 ui: install
@@ -57,8 +68,10 @@ bench: install
 
 # No index, no path and no comment goes into the lock: it must be right on every machine.
 lock: $(VENV)/bin/uv
-	$(BIN)/uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra postgres --universal --python-version 3.11 \
 	  --generate-hashes --no-strip-extras --no-annotate --no-header -o requirements.lock
+	echo "pyspark$$(sed -n 's/^spark = \["pyspark\(.*\)"\]/\1/p' pyproject.toml)" | $(BIN)/uv pip compile - --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --no-header -o requirements-spark.lock
 
 $(VENV)/bin/uv:
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

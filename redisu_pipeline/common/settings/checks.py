@@ -146,6 +146,14 @@ def route(code: str) -> str:
     return code if code == "default" else country(code)
 
 
+def day(text: str) -> str:
+    """Refuse what is no day written YYYY-MM-DD."""
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise Fault(f"{shown(text)} is not a day", "write it like 2026-06-01") from None
+
+
 def first_of_month(day: date) -> date:
     """Refuse a day that is not the first of its month: books start with a whole month."""
     if day.day != 1:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import partial
@@ -143,6 +144,10 @@ class FlockJay:
         return secrets.read(environ, self.api_key_env, "flockjay.api_key_env", "FlockJay's API key")
 
 
+# netsuite-journals.md §4.1, the "Israel invoice" model.
+_ALLOCATION_THRESHOLDS = {"2024-05-05": 25_000, "2025-01-01": 20_000, "2026-01-01": 10_000, "2026-06-01": 5_000}
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetSuite:
     """How exports are written, so that NetSuite takes them as they are."""
@@ -159,10 +164,22 @@ class NetSuite:
         "Whether the payouts' arrival at the bank is posted here; by default NetSuite's bank matching does (ours)",
         default=False,
     )
+    allocation_thresholds: Mapping[str, int] = table(
+        "Israel: net ILS from which a B2B invoice needs an allocation number, by first day (ours); "
+        "2024-05-05 25000, 2025-01-01 20000, 2026-01-01 10000 and 2026-06-01 5000 are known",
+        clean_key=checks.day,
+    )
     ids: Mapping[str, Mapping[str, str]] = table(
         "Internal ids for REST bodies, by record type (account, subsidiary, currency, …) and name; "
         "without them bodies carry refName and are marked not sendable"
     )
+
+
+    def allocation_threshold(self, day: date) -> int | None:
+        """Return the threshold (whole ILS) that holds on ``day``; None before the first."""
+        known = {**_ALLOCATION_THRESHOLDS, **self.allocation_thresholds}
+        held = [since for since in known if date.fromisoformat(since) <= day]
+        return known[max(held)] if held else None
 
 
 @dataclass(frozen=True, kw_only=True)
