@@ -1,1 +1,1 @@
-"""Closing a month of one account: reading the lake, deriving, controlling, writing; and comparing with the old report."""
+"""Closing a month of one account: read the lake, derive, control, write; compare with the old report."""

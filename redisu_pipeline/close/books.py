@@ -45,12 +45,14 @@ def policy_of(settings: Settings, account: Account) -> Policy:
 def make(columns: Mapping[str, str], rows: Sequence[tuple[Any, ...]]) -> Frame:
     """Return rows as a frame; columns are "string" or "int64"."""
     schema = {name: KINDS[kind] for name, kind in columns.items()}
-    return nw.from_native(pl.DataFrame(list(rows), schema=schema, orient="row").lazy())
+    made: Frame = nw.from_native(pl.DataFrame(list(rows), schema=schema, orient="row").lazy())
+    return made
 
 
 def keep(frame: Frame) -> Frame:
     """Return the frame worked out."""
-    return nw.from_native(frame.to_native().collect().lazy())
+    kept: Frame = nw.from_native(frame.to_native().collect().lazy())
+    return kept
 
 
 class _Tables:
@@ -64,7 +66,9 @@ class _Tables:
             "fees": self._table("balance_transaction_fees", "balance_transaction amount type").rename(
                 {"balance_transaction": "transaction"}
             ),
-            "charges": self._table("charges", "id amount payment_intent status", _upper("currency")),
+            "charges": self._table(
+                "charges", "id amount amount_captured payment_intent status livemode", _upper("currency")
+            ),
             "invoice_payments": self._table(
                 "invoice_payments", "invoice status", _named("payment_intent", "payment_payment_intent")
             ),
@@ -81,6 +85,8 @@ class _Tables:
             "report_refunds": self._report_refunds(),
             "disputes": self._disputes(),
             "payouts": self._payouts(),
+            "checkout_sessions": self._sessions(),
+            "israeli_business_invoices": self._israeli_business_invoices(),
         }
 
     def _table(self, name: str, columns: str, *more: pl.Expr) -> pl.LazyFrame:
@@ -97,7 +103,7 @@ class _Tables:
     def _transactions(self) -> pl.LazyFrame:
         return self._table(
             "balance_transactions",
-            "id created amount fee net type source description",
+            "id created amount fee net type source description livemode",
             _upper("currency"),
             _named("category", "reporting_category"),
             self._month("created").alias("period"),
@@ -110,7 +116,7 @@ class _Tables:
     def _invoices(self) -> pl.LazyFrame:
         columns = (
             "id status total total_excluding_tax tax_amount amount_paid amount_overpaid amount_paid_off_stripe "
-            "pre_payment_credit_notes_amount metadata_course"
+            "pre_payment_credit_notes_amount metadata_course livemode test_clock"
         )
         # One that was sent to be paid later counts when it was paid: no receivable is kept until then.
         paid_later = pl.col("collection_method") == "send_invoice"
@@ -121,6 +127,7 @@ class _Tables:
             *columns.split(),
             _upper("currency"),
             _named("automatic", "automatic_tax_enabled"),
+            paid_later.fill_null(value=False).alias("sent"),
             self._month("at").alias("period"),
             self._day("at").alias("day"),
         )
@@ -128,7 +135,7 @@ class _Tables:
     def _refunds(self) -> pl.LazyFrame:
         return self._table(
             "refunds",
-            "id charge amount status created",
+            "id charge amount status created livemode",
             _named("transaction", "balance_transaction"),
             _named("failure_transaction", "failure_balance_transaction"),
             self._day("created").alias("day"),
@@ -164,6 +171,22 @@ class _Tables:
             "credit_note_lines": lines.join(inside, left_on="id", right_on="credit_note_line", how="left").drop("id"),
         }
 
+    def _israeli_business_invoices(self) -> pl.LazyFrame:
+        """Paid invoices to Israeli buyers who gave a tax id, with VAT: they may need an allocation number."""
+        whole = self._pins.scan("invoices").filter(
+            pl.col("customer_address_country") == "IL",
+            pl.col("customer_tax_ids_type").list.len() > 0,
+            pl.col("status") == "paid",
+            pl.col("tax_amount") > 0,
+        )
+        return whole.select(
+            *"id number".split(),
+            _upper("currency"),
+            pl.coalesce("total_excluding_tax", "total").alias("net"),
+            self._month("effective_at").alias("period"),
+            self._day("effective_at").alias("day"),
+        )
+
     def _report_refunds(self) -> pl.LazyFrame:
         rows = self._table(
             "tax_transactions",
@@ -181,7 +204,7 @@ class _Tables:
         closings = closed.group_by("dispute").agg(pl.col("created").max().alias("closed"))
         disputes = self._table(
             "disputes",
-            "id charge amount status created reason _synced_at",
+            "id charge amount status created reason livemode _synced_at",
             _upper("currency"),
             _named("due_by", "evidence_details_due_by"),
         )
@@ -190,7 +213,7 @@ class _Tables:
         last_day = pl.min_horizontal(pl.max_horizontal("due_by", "created"), pl.col("_synced_at"))
         dated = known.with_columns(pl.coalesce("closed", last_day).alias("closed_at"))
         return dated.select(
-            *"id charge amount currency status reason created".split(),
+            *"id charge amount currency status reason created livemode".split(),
             self._month("created").alias("period"),
             self._month("closed_at").alias("closed_period"),
             pl.col("closed").is_not_null().alias("closing_known"),
@@ -200,7 +223,7 @@ class _Tables:
         failures = self._table("balance_transactions", "id", self._month("created").alias("failure_period"))
         payouts = self._table(
             "payouts",
-            "id amount status automatic created arrival_date failure_code reconciliation_status",
+            "id amount status automatic created arrival_date failure_code reconciliation_status livemode",
             _upper("currency"),
             _named("transaction", "balance_transaction"),
             _named("failure_transaction", "failure_balance_transaction"),
@@ -209,6 +232,10 @@ class _Tables:
         )
         return payouts.join(failures, left_on="failure_transaction", right_on="id", how="left")
 
+    def _sessions(self) -> pl.LazyFrame:
+        columns = "id status payment_status invoice amount_total livemode"
+        return self._table("checkout_sessions", columns, self._month("created").alias("period"))
+
 
 def _upper(column: str) -> pl.Expr:
     return pl.col(column).str.to_uppercase()
@@ -216,5 +243,3 @@ def _upper(column: str) -> pl.Expr:
 
 def _named(name: str, column: str) -> pl.Expr:
     return pl.col(column).alias(name)
-
-

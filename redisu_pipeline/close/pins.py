@@ -62,6 +62,15 @@ def pin(storage: Storage, account: str, tables: Iterable[str] = SOURCES) -> Pins
     return Pins(dict(_by_table(entries, fetched)), cursors, {f"{table}/{e.month}": e.sha256 for table, e in entries})
 
 
+def listed(storage: Storage, account: str) -> dict[str, str]:
+    """Return the hash of each file as the manifests list it (`Pins.hashes`), without looking at the files."""
+    found = {}
+    for table in SOURCES:
+        manifest, _ = read_manifest(storage, table, account)
+        found.update({f"{table}/{entry.month}": entry.sha256 for entry in (manifest.files if manifest else ())})
+    return found
+
+
 def _fetched(storage: Storage, folder: Path, table: str, entry: FileEntry) -> tuple[Path | None, Problem | None]:
     place = folder / table / entry.month
     place.mkdir(parents=True, exist_ok=True)

@@ -17,28 +17,33 @@ from redisu_pipeline.common.periods import Month
 Frame = nw.LazyFrame[Any]
 
 COLUMNS: Mapping[str, str] = {
-    "transactions": "id created period day currency amount fee net type category source description rate_e8 balance_type",
+    "transactions": "id created period day currency amount fee net type category source description rate_e8 "
+    "balance_type livemode",
     "fees": "transaction amount type",
-    "charges": "id currency amount payment_intent status",
+    "charges": "id currency amount amount_captured payment_intent status livemode",
     "invoice_payments": "invoice payment_intent charge status",
     "invoices": "id period day currency status total total_excluding_tax tax_amount amount_paid amount_overpaid "
-    "amount_paid_off_stripe pre_payment_credit_notes_amount metadata_course automatic",
+    "amount_paid_off_stripe pre_payment_credit_notes_amount metadata_course automatic sent livemode test_clock",
     "invoice_lines": "id invoice position amount discount_amount product metadata_course",
     "invoice_taxes": "invoice invoice_line amount tax_behavior tax_rate country state tax_type",
     "products": "id metadata_course",
-    "refunds": "id charge amount status created day transaction failure_transaction",
+    "refunds": "id charge amount status created day transaction failure_transaction livemode",
     "credit_notes": "id invoice total status created period day voided_at void_period void_day to_balance pre_payment",
     "credit_note_refunds": "credit_note refund amount",
     "credit_note_taxes": "credit_note tax_rate amount",
     "credit_note_lines": "credit_note invoice_line amount discount_amount inclusive_tax",
     "report_refunds": "source_id country state tax_type currency amount",
-    "disputes": "id charge amount currency status closed_period",
+    "disputes": "id charge amount currency status closed_period livemode",
     "dispute_transactions": "dispute transaction position",
     "payouts": "id currency amount status automatic period arrival_period transaction failure_transaction "
-    "failure_period",
+    "failure_period livemode",
+    "checkout_sessions": "id period status payment_status invoice amount_total livemode",
 }
 """The frames of Books and their columns.
-`effective_at`, or when it was paid where it was sent to be paid later. `closed_period`: when a lost dispute was lost."""
+
+`period` is of `created`; of an invoice it is when its revenue counts: `effective_at`, or when it was paid where it was
+sent to be paid later. `closed_period` tells when a lost dispute was lost.
+"""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ class Total:
     side: str
     amount: int
     legs: int
+    account: str = ""
+    """GL account, where a late change must hit the one that was posted to; "" lets the chart decide."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ currency and pushes the difference onto the first line, which must never be clea
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
@@ -20,12 +20,12 @@ from redisu_pipeline.journals.taxes import UNKNOWN
 MOST_LINES = 200
 ORDER = (
     "revenue refunds discounts fee_processing fee_product fee_dispute fee_fx fee_tax dispute_loss fx rounding "
-    "adjustments sales_tax vat_il vat deferred customer_credit credit_out_of_band offline_receivable input_vat in_flight "
-    "disputed reserve transit bank clearing"
+    "adjustments sales_tax vat_il vat deferred customer_credit credit_out_of_band offline_receivable input_vat "
+    "in_flight disputed reserve transit bank clearing"
 ).split()
 
-Key = tuple[str, str, str, str, str, str, str]
-"""class, currency, role, course, country, state, side: one line for each."""
+Key = tuple[str, str, str, str, str, str, str, str]
+"""class, currency, role, course, country, state, side, GL account ("": the chart decides): one line for each."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ class Heading:
     adjusts: Month | None
     rate_of: Callable[[str], Decimal]
     account_of: Callable[[str, str | None, str | None, str | None, str, date], GLAccount]
+    """(role, course, state, country, currency, day) -> GL account, by the chart."""
+    posted: Mapping[str, GLAccount] = field(default_factory=dict)
+    """GL accounts by number, for late changes."""
 
     @property
     def origin(self) -> Month:
@@ -59,7 +62,7 @@ class PlacedLine:
 def key_of(total: Total) -> Key:
     """Return which line a total belongs to; the event does not matter there."""
     key = total.key
-    return (key.klass, total.currency, key.role, key.course, key.country, key.state, total.side)
+    return (key.klass, total.currency, key.role, key.course, key.country, key.state, total.side, total.account)
 
 
 def lines_of(
@@ -98,16 +101,16 @@ def _journal(sums: Mapping[Key, tuple[int, int]], heading: Heading, part: int | 
         yield PlacedLine(key, part, _line(key, amount, legs, heading, part, number))
 
 
-def _turn(key: Key) -> tuple[int, str, str, str, str, str]:
-    _, _, role, course, country, state, side = key
-    return (ORDER.index(role) if role in ORDER else -1, role, course, country, state, side)
+def _turn(key: Key) -> tuple[int, str, str, str, str, str, str]:
+    _, _, role, course, country, state, side, account = key
+    return (ORDER.index(role) if role in ORDER else -1, role, course, country, state, side, account)
 
 
-def _line(key: Key, amount: int, legs: int, heading: Heading, part: int | None, number: int) -> JournalLine:
-    klass, currency, role, course, country, state, side = key
-    known = tuple(None if word in ("", UNKNOWN) else word for word in (course, state, country))
+def _line(key: Key, amount: int, legs: int, heading: Heading, part: int | None, place: int) -> JournalLine:
+    klass, currency, role, course, country, state, side, number = key
+    known = (_told(course), _told(state), _told(country))
     day = heading.period.last_day
-    account = heading.account_of(role, *known, currency, day)
+    account = heading.posted[number] if number else heading.account_of(role, *known, currency, day)
     major = to_major(abs(amount), currency)
     return JournalLine(
         account=heading.account,
@@ -120,7 +123,7 @@ def _line(key: Key, amount: int, legs: int, heading: Heading, part: int | None, 
         posting_period=heading.posting_period,
         currency=currency,
         exchange_rate=heading.rate_of(currency),
-        line=number,
+        line=place,
         gl_role=role,
         gl_account=account.number,
         gl_account_name=account.name,
@@ -134,6 +137,10 @@ def _line(key: Key, amount: int, legs: int, heading: Heading, part: int | None, 
         tax_state=known[1],
         adjusts_period=str(heading.adjusts) if heading.adjusts else None,
     )
+
+
+def _told(word: str) -> str | None:
+    return None if word in ("", UNKNOWN) else word
 
 
 def _memo(heading: Heading, role: str, known: Sequence[str | None], legs: int) -> str:

@@ -1,7 +1,9 @@
 """Building postings: the few words in which every rule says debit and credit."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 import narwhals as nw
 
@@ -42,6 +44,11 @@ class LegKey:
 
     def __str__(self) -> str:
         return _MARK.join((self.klass, self.event, self.role, self.course, self.country, self.state))
+
+    @staticmethod
+    def prefix(klass: str) -> str:
+        """Return how the keys of a class begin."""
+        return f"{klass}{_MARK}"
 
     @classmethod
     def parse(cls, key: str) -> "LegKey":
@@ -105,8 +112,7 @@ def key_with(key: LegKey, course: str | None = None, country: str | None = None,
     return nw.concat_str(*parts, separator=_MARK)
 
 
-@dataclass(frozen=True)
-class Leg:
+class Leg(NamedTuple):
     """One leg that was worked out singly; see POSTING."""
 
     entry: str
@@ -122,12 +128,17 @@ class Leg:
     def negated(self) -> "Leg":
         """Return the exact reverse."""
         shown = None if self.presentment is None else -self.presentment
-        return replace(self, amount=-self.amount, presentment=shown)
+        return self._replace(amount=-self.amount, presentment=shown)
 
     def row(self) -> tuple[object, ...]:
         """Return it as a row of postings."""
-        shown = (self.presentment, self.presentment_currency, self.rate_e8)
-        return (self.entry, str(self.key), self.currency, self.amount, self.source_object, self.source_id, *shown)
+        return (self.entry, _text(self.key), *self[2:])
+
+
+@cache
+def _text(key: LegKey) -> str:
+    """Few different keys stand in many legs."""
+    return str(key)
 
 
 def frame_of(books: Books, single: Iterable[Leg]) -> Frame:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import narwhals as nw
 
@@ -21,8 +21,7 @@ from redisu_pipeline.journals.transactions import REFUND, of
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Booking:
+class Booking(NamedTuple):
     """A balance transaction of a refund: ``amount`` signed, settlement minor units."""
 
     id: str
@@ -34,8 +33,7 @@ class Booking:
     rate_e8: int | None
 
 
-@dataclass(frozen=True)
-class Refund:
+class Refund(NamedTuple):
     """A refund in presentment minor units; ``reported`` is the tax by tax rate as the tax report has it."""
 
     id: str
@@ -48,8 +46,7 @@ class Refund:
     reported: Mapping[str, int] | None
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(NamedTuple):
     """A credit note in presentment minor units; ``refunds`` are those it explains, with the amount of each."""
 
     id: str
@@ -90,8 +87,7 @@ def read(books: Books) -> ReturnRows:
     month = books.month
     moved = of(books, REFUND).select(nw.col("source").alias("refund"))
     refunds = moved.join(books["refunds"].select("id", "charge"), left_on="refund", right_on="id", how="left")
-    invoices = sales.charges_with_invoice(books).select("charge", "invoice")
-    named = refunds.join(invoices, on="charge", how="left").select("refund", "invoice").collect()
+    named = sales.with_invoice(books, refunds).select("refund", "invoice").collect()
     pairs: list[tuple[str, str | None]] = named.rows()
     notes = books["credit_notes"].filter((nw.col("period") == month) | (nw.col("void_period") == month))
     noted: list[tuple[str, str, int | None]] = notes.select("id", "invoice", "pre_payment").collect().rows()
@@ -139,9 +135,9 @@ class _Documents:
         return _rows(self._books[table].join(self._note_ids, on="credit_note", how="inner"))
 
     def _refund_rows(self) -> list[Row]:
-        charges = sales.charges_with_invoice(self._books).select("charge", "invoice")
-        ours = charges.join(self._wanted, on="invoice", how="inner")
-        return _rows(self._books["refunds"].join(ours, on="charge", how="inner"))
+        refunds = sales.with_invoice(self._books, self._books["refunds"].select("id", "charge"))
+        ours = refunds.select("id", "invoice").join(self._wanted, on="invoice", how="inner")
+        return _rows(ours.join(self._books["refunds"], on="id", how="inner"))
 
     def _booking_rows(self) -> dict[str, Booking]:
         names = ("transaction", "failure_transaction")
@@ -158,7 +154,7 @@ class _Documents:
     def heads(self) -> list[Row]:
         """Return the invoices with what their payments came to, in the order of their ids."""
         wanted = self._wanted
-        cash = sales.payments(self._books).join(wanted, on="invoice", how="inner")
+        cash = sales.payments_of(self._books, wanted)
         paid = sales.paid_invoices(self._books).join(wanted, left_on="id", right_on="invoice", how="inner")
         return sorted(_rows(sales.invoiced_of(self._books, self._books.keep(cash), paid)), key=lambda row: row["id"])
 
@@ -226,7 +222,7 @@ class _Documents:
 
 
 def _rows(frame: Frame) -> list[Row]:
-    return frame.collect().rows(named=True)
+    return list(frame.collect().rows(named=True))
 
 
 def _by(rows: Iterable[Row], column: str) -> dict[str, list[Row]]:

@@ -8,13 +8,13 @@ Amounts are minor units of the presentment currency unless they are called settl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from redisu_pipeline.common.money import allocate
 from redisu_pipeline.journals.conversion import convert
 
 
-@dataclass(frozen=True)
-class TaxPart:
+class TaxPart(NamedTuple):
     """A tax rate's part of a sale."""
 
     rate: str
@@ -24,8 +24,7 @@ class TaxPart:
     amount: int
 
 
-@dataclass(frozen=True)
-class LinePart:
+class LinePart(NamedTuple):
     """An invoice line without tax."""
 
     id: str
@@ -99,8 +98,7 @@ class _Gone:
                 mine[key] = mine.get(key, 0) + sign * value
 
 
-@dataclass(frozen=True)
-class SettledTax:
+class SettledTax(NamedTuple):
     """Tax that goes back, in both currencies."""
 
     part: TaxPart
@@ -110,7 +108,10 @@ class SettledTax:
 
 @dataclass(frozen=True)
 class SettledReturn:
-    """A return in settlement currency: ``amount`` = taxes + nets by course. ``net_before``: of the course, unreturned."""
+    """A return in settlement currency: ``amount`` = taxes + nets by course.
+
+    ``net_before`` is what of each course had not gone back before.
+    """
 
     id: str
     amount: int
@@ -122,7 +123,9 @@ class SettledReturn:
 
 def settled_returns(sale: Sale, returns: Sequence[Return]) -> dict[str, SettledReturn]:
     """Return what each return comes to, by its id. Those of one sale depend on each other: give all of them."""
-    gone, found, splits = _Gone(), {}, {}
+    gone = _Gone()
+    found: dict[str, SettledReturn] = {}
+    splits: dict[str, Split] = {}
     sold = _by_course(sale, _nets(sale), _settled_net(sale, sale.total, {t.rate: t.amount for t in sale.taxes}))
     back = dict.fromkeys(sold, 0)
     for one, undone in _in_turn(returns):
@@ -154,6 +157,8 @@ def _nets(sale: Sale) -> dict[str, int]:
 
 def _split(sale: Sale, gone: _Gone, one: Return) -> Split:
     taxes = one.taxes
+    if taxes is None and one.amount == sale.total and not gone.amount:
+        return Split({part.rate: part.amount for part in sale.taxes}, _nets(sale))  # the whole sale, as most are
     if taxes is None:
         after = gone.amount + one.amount
         taxes = {t.rate: due(t.amount, after, sale.total) - gone.taxes.get(t.rate, 0) for t in sale.taxes}
@@ -205,8 +210,8 @@ def _of_courses(sale: Sale, nets: Mapping[str, int]) -> dict[str, int]:
 def _by_course(sale: Sale, nets: Mapping[str, int], amount: int) -> dict[str, int]:
     """Share a settled amount among courses in proportion to their presented nets."""
     weights = _of_courses(sale, nets)
-    if not weights:
-        return {}
+    if len(weights) < 2:
+        return dict.fromkeys(weights, amount)
     if any(weight < 0 for weight in weights.values()) or not any(weights.values()):
         # The rounding of a tiny part: too small to be told apart by course.
         return {course: amount if place == 0 else 0 for place, course in enumerate(weights)}

@@ -19,30 +19,37 @@ _SALES = JournalClass.SALES
 
 def postings(books: Books) -> Frame:
     """Return the sales of the month."""
-    this_month = (nw.col("period") == books.month) | (nw.col("invoice_period") == books.month)
-    cash = books.keep(payments(books).filter(this_month))
+    cash = books.keep(payments(books))
     invoiced = books.keep(invoiced_of(books, cash, paid_in(books)))
     return together([*_cash_legs(books, cash), *_failed(books), *_invoice_legs(books, invoiced)])
+
+
+def with_invoice(books: Books, frame: Frame) -> Frame:
+    """Add to rows with a `charge` what it paid: `invoice` and `invoice_period`, null where no paid invoice is known.
+
+    Few rows stay few: the tables are joined to them, never to each other.
+    """
+    charges = books["charges"].select(
+        nw.col("id").alias("charge"),
+        "payment_intent",
+        nw.col("amount").alias("charge_amount"),
+        nw.col("currency").alias("presentment_currency"),
+    )
+    dated = paid_invoices(books).select(nw.col("id").alias("invoice"), nw.col("period").alias("invoice_period"))
+    named = frame.join(charges, on="charge", how="left").join(
+        invoices_by_intent(books), on="payment_intent", how="left"
+    )
+    known = named.join(dated, on="invoice", how="left")
+    # An invoice that is not paid stands for nothing yet.
+    return known.with_columns(
+        nw.when(nw.col("invoice_period").is_null()).then(nw.lit(None)).otherwise(nw.col("invoice")).alias("invoice")
+    )
 
 
 def invoices_by_intent(books: Books) -> Frame:
     """Return which invoice a payment intent paid."""
     paid = books["invoice_payments"].filter(nw.col("status") == "paid", ~nw.col("payment_intent").is_null())
-    return paid.select("payment_intent", "invoice").unique(["payment_intent", "invoice"])
-
-
-def charges_with_invoice(books: Books) -> Frame:
-    """Return every charge with what it paid: `invoice` and `invoice_period`, null where no paid invoice is known."""
-    charges = books["charges"].select(
-        nw.col("id").alias("charge"),
-        "payment_intent",
-        nw.col("status").alias("charge_status"),
-        nw.col("amount").alias("charge_amount"),
-        nw.col("currency").alias("presentment_currency"),
-    )
-    dated = paid_invoices(books).select(nw.col("id").alias("invoice"), nw.col("period").alias("invoice_period"))
-    known = invoices_by_intent(books).join(dated, on="invoice", how="inner")
-    return charges.join(known, on="payment_intent", how="left")
+    return paid.select("payment_intent", "invoice")
 
 
 def paid_in(books: Books) -> Frame:
@@ -55,15 +62,35 @@ def paid_invoices(books: Books) -> Frame:
     return books["invoices"].filter(nw.col("status") == "paid", nw.col("total") != 0)
 
 
+_CASH = "id source period currency amount rate_e8".split()
+
+
 def payments(books: Books) -> Frame:
-    """Return every booked payment of any month with what it paid, one row per balance transaction."""
-    period = books.month
-    booked = books["transactions"].filter(nw.col("category").is_in(SALE))
-    joined = booked.join(charges_with_invoice(books), left_on="source", right_on="charge", how="left")
-    together_ = (nw.col("period") == period) & (nw.col("invoice_period") == period).fill_null(value=False)
-    return joined.with_columns(
-        together_.alias("together"),
-        nw.when(together_).then(nw.col("invoice")).otherwise(nw.col("id")).alias("entry"),
+    """Return the payments whose money or whose invoice falls into the month, one row per balance transaction."""
+    month = books.month
+    booked = books["transactions"].filter(nw.col("category").is_in(SALE)).select(*_CASH)
+    known = with_invoice(books, booked.with_columns(nw.col("source").alias("charge")))
+    here = known.filter((nw.col("period") == month) | (nw.col("invoice_period") == month))
+    return _marked(books, here)
+
+
+def payments_of(books: Books, invoices: Frame) -> Frame:
+    """Return the payments of ``invoices`` (`invoice`), of any month."""
+    intents = invoices.join(invoices_by_intent(books), on="invoice", how="inner")
+    charges = intents.join(books["charges"].select("id", "payment_intent"), on="payment_intent", how="inner")
+    booked = books["transactions"].filter(nw.col("category").is_in(SALE)).select(*_CASH)
+    charged = charges.select(nw.col("id").alias("charge")).join(
+        booked, left_on="charge", right_on="source", how="inner"
+    )
+    return _marked(books, with_invoice(books, charged.with_columns(nw.col("charge").alias("source"))))
+
+
+def _marked(books: Books, cash: Frame) -> Frame:
+    """Tell whether money and invoice fall into the month together: one entry then."""
+    both = ((nw.col("period") == books.month) & (nw.col("invoice_period") == books.month)).fill_null(value=False)
+    return cash.with_columns(
+        both.alias("together"),
+        nw.when(both).then(nw.col("invoice")).otherwise(nw.col("id")).alias("entry"),
         nw.col("charge_amount").alias("presentment"),
     )
 

@@ -1,4 +1,4 @@
-"""Whose tax it is, and which account owes it: Stripe's integers per tax rate, never base × percentage (stripe.md §7)."""
+"""Whose tax it is, and which role owes it: Stripe's integers per tax rate, never base × percentage (stripe.md §7)."""
 
 import narwhals as nw
 

@@ -1,0 +1,153 @@
+"""Postings as `journal_sources`: each leg finds its journal line, and classes with too many lines are split."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from redisu_pipeline.journals.derive import CREDIT, DEBIT, Total
+from redisu_pipeline.journals.lines import Heading, Key, PlacedLine, key_of, lines_of, packed
+from redisu_pipeline.journals.model import JournalLine
+from redisu_pipeline.journals.postings import LegKey
+
+WHOLE = 0
+"""Part of legs whose class is not split."""
+LEG = "place source_object source_id amount currency presentment_amount presentment_currency rate_e8".split()
+TIES = ["source_id", "source_object", "amount", "presentment_amount", "presentment_currency", "rate_e8"]
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The lines of one derivation and the legs behind them, sorted by line and source.
+
+    ``legs`` has `place` (index into ``lines``), source_object, source_id, amount, currency, presentment_amount,
+    presentment_currency, rate_e8.
+    """
+
+    lines: tuple[JournalLine, ...]
+    legs: pl.DataFrame
+
+    def sums(self) -> Mapping[tuple[str, int], int]:
+        """Return Σ of the sources of each line in minor units, by (external id, line)."""
+        rows = self.legs.group_by("place").agg(pl.col("amount").sum()).rows()
+        return {(self.lines[place].external_id, self.lines[place].line): amount for place, amount in rows}
+
+
+def journal_of(postings: pl.DataFrame, totals: Iterable[Total], heading: Heading) -> Journal:
+    """Return the lines that ``totals`` make, with every posting at its line.
+
+    ``postings`` are as journals/postings.py has them, with an `account` where lines of late changes need one.
+    """
+    totals = tuple(totals)
+    sided = postings if "account" in postings.columns else postings.with_columns(account=pl.lit(""))
+    parts = _Parts(sided)
+    placed = lines_of(totals, heading, parts)
+    legs = _placed(parts.marked(sided), _index(totals, placed))
+    return Journal(tuple(one.line for one in placed), _in_order(legs.select(LEG)))
+
+
+_Where = tuple[str, str, str, str, int]
+"""key, currency, side, account, part: what decides on a leg's line."""
+
+
+def _index(totals: Iterable[Total], placed: Iterable[PlacedLine]) -> dict[_Where, int]:
+    """Return the line of everything that legs may be."""
+    places: dict[Key, list[tuple[int, int]]] = defaultdict(list)
+    for place, one in enumerate(placed):
+        places[one.key].append((one.part or WHOLE, place))
+    return {
+        (str(total.key), total.currency, total.side, total.account, part): place
+        for total in totals
+        for part, place in places.get(key_of(total), ())
+    }
+
+
+def _placed(legs: pl.DataFrame, index: Mapping[_Where, int]) -> pl.DataFrame:
+    """Add `place`. Texts become numbers first: few different ones stand in millions of legs."""
+    known: list[list[str]] = [sorted({str(where[at]) for where in index}) for at in (0, 1, 3)]
+    codes = [{text: code for code, text in enumerate(texts)} for texts in known]
+    wide = [len(texts) for texts in known]
+    most = 1 + max((where[4] for where in index), default=WHOLE)
+
+    def number(key: int, currency: int, account: int, part: int, is_debit: int) -> int:
+        return (((key * wide[1] + currency) * wide[2] + account) * most + part) * 2 + is_debit
+
+    lines = np.full(max(1, number(wide[0], 0, 0, 0, 0)), -1, np.int32)
+    for (key, currency, side, account, part), place in index.items():
+        lines[number(codes[0][key], codes[1][currency], codes[2][account], part, int(side == DEBIT))] = place
+    numbers = [
+        legs[name].cast(pl.Enum(texts)).to_physical().cast(pl.Int64).to_numpy()
+        for name, texts in zip(("key", "currency", "account"), known, strict=True)
+    ]
+    where = ((numbers[0] * wide[1] + numbers[1]) * wide[2] + numbers[2]) * most + legs["part"].to_numpy()
+    return legs.with_columns(place=pl.Series(lines[where * 2 + (legs["amount"].to_numpy() > 0)]))
+
+
+def _in_order(legs: pl.DataFrame) -> pl.DataFrame:
+    """Sort by line, within it by the source's hash: millions of texts are slow to sort, numbers are not.
+
+    The order is the same on every run; legs that the number cannot tell apart are sorted by all they have.
+    """
+    if legs.is_empty():
+        return legs
+    place = pl.col("place").cast(pl.UInt64) * 2**48
+    ordered = legs.with_columns(order=place + pl.col("source_id").hash(SEED) // 2**16).sort("order")
+    numbers = ordered["order"].to_numpy()
+    same = numbers[1:] == numbers[:-1]
+    tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
+    if not tied.size:
+        return ordered.drop("order")
+    turn = np.arange(len(numbers))
+    sorted_ties = ordered[tied].with_columns(at=pl.Series(tied)).sort(["order", *TIES], nulls_last=True)
+    turn[tied] = sorted_ties["at"].to_numpy()
+    return ordered[turn].drop("order")
+
+
+@dataclass
+class _Parts:
+    """Splits a class with more than 200 lines: whole entries go into parts, by their last course and place."""
+
+    postings: pl.DataFrame
+    split: dict[tuple[str, str], pl.DataFrame] = field(default_factory=dict)  # class, currency -> entry, part
+
+    def __call__(self, klass: str, currency: str) -> Mapping[Key, Mapping[int, tuple[int, int]]]:
+        """Return for each line of the class the parts it stands in, with (amount, legs)."""
+        legs = self.postings.filter(_of_class(klass, currency))
+        legs = legs.with_columns(side=pl.when(pl.col("amount") > 0).then(pl.lit(DEBIT)).otherwise(pl.lit(CREDIT)))
+        keys = {text: LegKey.parse(text) for text in legs["key"].unique().to_list()}
+        marks = {text: f"{key.course} {key.country} {key.state}" for text, key in keys.items()}
+        marked = legs.with_columns(mark=pl.col("key").replace_strict(marks, return_dtype=pl.String))
+        # An entry goes where the greatest of its marks goes: legs without course and place have the smallest.
+        buckets = marked.group_by("entry").agg(bucket=pl.col("mark").max())
+        groups = ["bucket", "key", "currency", "side", "account"]
+        summed = legs.join(buckets, on="entry").group_by(groups).agg(pl.col("amount").sum(), legs=pl.len())
+        rows = [
+            (bucket, key_of(Total(keys[key], of, side, 0, 0, account)), amount, count)
+            for bucket, key, of, side, account, amount, count in summed.sort(groups).rows()
+        ]
+        lines: dict[str, set[Key]] = defaultdict(set)
+        for bucket, line, _, _ in rows:
+            lines[bucket].add(line)
+        parts = packed({bucket: frozenset(of_bucket) for bucket, of_bucket in lines.items()})
+        found: dict[Key, dict[int, tuple[int, int]]] = defaultdict(dict)
+        for bucket, line, amount, count in rows:
+            before = found[line].get(parts[bucket], (0, 0))
+            found[line][parts[bucket]] = (before[0] + amount, before[1] + count)
+        part = pl.col("bucket").replace_strict(parts, return_dtype=pl.Int32).alias("part")
+        self.split[klass, currency] = buckets.select("entry", part)
+        return found
+
+    def marked(self, postings: pl.DataFrame) -> pl.DataFrame:
+        """Return ``postings`` with the `part` of their class that they stand in."""
+        whole = postings.with_columns(part=pl.lit(WHOLE, dtype=pl.Int32))
+        for (klass, currency), parts in self.split.items():
+            chosen = whole.filter(_of_class(klass, currency)).drop("part").join(parts, on="entry")
+            whole = pl.concat([whole.filter(~_of_class(klass, currency)), chosen.select(whole.columns)])
+        return whole
+
+
+def _of_class(klass: str, currency: str) -> pl.Expr:
+    return pl.col("key").str.starts_with(LegKey.prefix(klass)) & (pl.col("currency") == currency)
