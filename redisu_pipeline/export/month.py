@@ -98,7 +98,7 @@ class LargeInvoice:
 
 @dataclass(frozen=True, kw_only=True)
 class DailySales:
-    """Revenue before tax of one day and currency, for the plot."""
+    """What was sold and refunded before tax on one day in one currency, for the plot; both are positive."""
 
     day: date
     currency: str
