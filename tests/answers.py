@@ -20,7 +20,7 @@ class Answer:
     stderr: str
 
     @classmethod
-    def of(cls, process: subprocess.Popen[str], timeout: float = 100) -> Answer:
+    def of(cls, process: subprocess.Popen[str], timeout: float = 300) -> Answer:
         stdout, stderr = process.communicate(timeout=timeout)
         return cls(process.returncode, stdout, stderr)
 

@@ -96,7 +96,7 @@ class HandMade:
 
     def send(self, method: str, path: str, body: str | None = None, **headers: str) -> tuple[HTTPResponse, bytes]:
         """One bare request with the account's key (unless other headers say so)."""
-        connection = HTTPConnection(urlsplit(self.url).netloc, timeout=10)
+        connection = HTTPConnection(urlsplit(self.url).netloc, timeout=60)
         given = {"Authorization": f"Bearer {self.store.key}"} | {k.replace("_", "-"): v for k, v in headers.items()}
         if body is not None:
             given.setdefault("Content-Type", "application/x-www-form-urlencoded")

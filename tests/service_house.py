@@ -160,7 +160,7 @@ def running(made: House) -> Iterator[httpx.Client]:
         listener.close()
 
 
-def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait until something is true; AssertionError when it does not become so."""
     deadline = time.monotonic() + seconds
     while not true():

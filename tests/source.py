@@ -40,7 +40,11 @@ def plain(value: Any) -> Any:
 
 
 def expected_of(store: Any, start: datetime, now: datetime) -> dict[str, Rows]:
-    """Every table's rows for one account as the stand-in has them; ``now`` dates the balance snapshot."""
+    """Every table's rows for one account as the stand-in has them; ``now`` dates the balance snapshot.
+
+    Objects made before ``start`` are there when something since then refers to them.
+    """
+    older = referenced(store, int(start.timestamp()))
     found: dict[str, Rows] = {}
     for resource in RESOURCES:
         if resource.scope is Scope.REPORT:
@@ -50,10 +54,58 @@ def expected_of(store: Any, start: datetime, now: datetime) -> dict[str, Rows]:
         else:
             objects = plain(store.all(resource.object))
         if resource.scope is Scope.SINCE_START:
-            objects = [one for one in objects if one["created"] >= int(start.timestamp())]
+            since = int(start.timestamp())
+            objects = [one for one in objects if one["created"] >= since or one["id"] in older]
         found.update(rows_of(resource, objects, store.name, store.livemode))
     _look_up_rates(found)
     return found
+
+
+def referenced(store: Any, start: int) -> set[str]:
+    """Ids of the objects made before ``start`` that the lake needs, by walking the stand-in's own objects.
+
+    Objects since the start name some; a charge leads to its booking, its invoice and what went back of it before.
+    """
+    everything = {one["id"]: one for kind in OLDER_KINDS for one in store.all(kind)}
+    paid = [(one["payment"].get("payment_intent"), one) for one in store.all("invoice_payment")]
+    found: set[str] = set()
+    queue = [id for one in everything.values() if one["created"] >= start for id in _named_by(one, start)]
+    queue += [one["data"]["object"]["id"] for one in store.all("event") if one["created"] >= start and _tells(one)]
+    while queue:
+        id = queue.pop()
+        if id not in everything or id in found or everything[id]["created"] >= start:
+            continue
+        found.add(id)
+        one = everything[id]
+        queue += _named_by(one, start)
+        if one["object"] == "charge":
+            queue += [refund["id"] for refund in store.all("refund") if refund["charge"] == id]
+            queue += [payment["id"] for intent, payment in paid if intent == one["payment_intent"]]
+        if one["object"] == "invoice":
+            queue += [note["id"] for note in store.all("credit_note") if note["invoice"] == id]
+    return found
+
+
+OLDER_KINDS = "charge refund dispute payout credit_note invoice invoice_payment balance_transaction".split()
+
+
+def _tells(event: Row) -> bool:
+    return event["data"]["object"]["object"] in ("dispute", "credit_note")
+
+
+def _named_by(one: Row, start: int) -> list[str]:
+    """The ids that an object names and that lead to what a journal of it needs."""
+    kind = one["object"]
+    if kind == "balance_transaction":
+        return [one["source"]] if one["source"] and one["created"] >= start else []
+    named = {
+        "charge": [one.get("balance_transaction")] if one["created"] < start else [],
+        "refund": [one.get("charge"), one.get("balance_transaction") if one["created"] < start else None],
+        "dispute": [one.get("charge"), *(row["id"] for row in one.get("balance_transactions") or ())],
+        "credit_note": [one.get("invoice")],
+        "invoice_payment": [one.get("invoice")],
+    }
+    return [id for id in named.get(kind, ()) if id]
 
 
 def _look_up_rates(found: Mapping[str, Rows]) -> None:

@@ -32,9 +32,8 @@ def stripe() -> Iterator[Started]:
 def synced(stripe: Started, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with configuration and a lake that `sync` filled for us, once for all tests; copy it to change it."""
     folder = tmp_path_factory.mktemp("synced")
-    (folder / "dagster").mkdir()
     configuration(folder, stripe.stripe_url, start="2026-01-01")
-    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.local_temp(str(folder / "dagster")) as instance:
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
         patch.setenv("STRIPE_API_KEY_US", stripe.accounts["us"].key)
         ran = sync_job(folder).execute_in_process(instance=instance, partition_key="us", raise_on_error=False)
         evaluations = {
@@ -95,7 +94,9 @@ class TestSync:
         assert said["ok"] is True
         assert said["partitions"] == ["us"]
         assert set(said["metadata"]) == set(TABLES)
-        assert [name for name, passed in said["checks"].items() if not passed] == []
+        # No service of ours sold what this shop sold: that is worth a warning, and the only one.
+        failed = {name for name, passed in said["checks"].items() if not passed}
+        assert failed <= {"checkout_sessions.paid_sessions_unlocked"}
 
     def test_what_is_recorded_is_what_the_manifest_says(self, synced: Path, said: dict[str, object]) -> None:
         storage = open_storage(str(synced / "lake"))
@@ -128,7 +129,7 @@ class TestSync:
         self, synced: Path, tmp_path: Path, stripe: Started, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("STRIPE_API_KEY_US", stripe.accounts["us"].key)
-        folder = shutil.copytree(synced, tmp_path / "copy", ignore=shutil.ignore_patterns("dagster"))
+        folder = shutil.copytree(synced, tmp_path / "copy")
         ran = run(folder, "invoice_lines")
         assert ran.success
         recorded = {event.asset_key.path[-1] for event in ran.get_asset_materialization_events() if event.asset_key}

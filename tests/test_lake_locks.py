@@ -174,7 +174,7 @@ def test_a_beating_lease_of_another_host_refuses_at_once(database, holding):
 
 def test_a_silent_lease_of_another_host_is_waited_out_and_taken(database, holding):
     holding(REMOTE).send(signal.SIGKILL)
-    let_leases_be_silent_for(database, 14)
+    let_leases_be_silent_for(database, 13)
     assert 0.2 < seconds_to_take(REMOTE, database) < 8
 
 
@@ -207,7 +207,7 @@ def test_a_database_out_of_reach_for_the_length_of_a_lease_loses_it(lake, databa
         monkeypatch.setattr(leasing, "beat", unreachable)
         with pytest.raises(Failed, match="connection refused"):
             lock.check()
-        assert lock._lost.wait(5)
+        assert lock._lost.wait(60)
         with pytest.raises(Failed, match="lost its lease"):
             lock.check()
 
@@ -241,7 +241,7 @@ def test_syncs_that_want_overlapping_tables_in_opposite_order_never_block_each_o
         )
         for order in orders
     ]
-    assert [sync.wait(60) for sync in syncs] == [0, 0, 0]
+    assert [sync.wait(300) for sync in syncs] == [0, 0, 0]
 
 
 def test_a_lake_where_no_lock_can_be_made_is_refused_in_one_line(tmp_path, database):

@@ -142,6 +142,21 @@ def test_probe_leaves_nothing_behind(storage: Storage):
     assert [e for e in storage.list(".staging") if "probe" in e.path] == []
 
 
+def test_what_a_killed_probe_left_is_removed_by_the_next(storage: Storage, monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as killed:
+        killed.setattr(type(storage), "delete", lambda *_given: None)
+        storage.probe()
+    assert [e for e in storage.list(".staging") if "probe" in e.path] != []
+    storage.probe()
+    assert [e for e in storage.list(".staging") if "probe" in e.path] == []
+
+
+def test_syncs_that_begin_at_once_probe_without_a_fault(storage: Storage):
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: storage.probe(), range(40)))
+    assert [e for e in storage.list(".staging") if "probe" in e.path] == []
+
+
 def test_forty_increments_by_four_threads_lose_none(storage: Storage):
     storage.write("counter", b"0", expect=ABSENT)
 

@@ -91,9 +91,23 @@ def lab(tmp_path: Path) -> Lab:
     return Lab(tmp_path)
 
 
+sequences = given(st.lists(st.lists(pages, min_size=1, max_size=3), min_size=1, max_size=3), st.integers(1, 4))
+
+
 @settings(max_examples=12)
-@given(st.lists(st.lists(pages, min_size=1, max_size=3), min_size=1, max_size=3), st.integers(1, 4))
+@sequences
 def test_any_sequence_of_pages_over_any_file_equals_a_dict(runs: list[list[Any]], zone: int) -> None:
+    equals_a_dict(runs, zone)
+
+
+@pytest.mark.long
+@settings(max_examples=100)
+@sequences
+def test_a_hundred_sequences_of_pages_equal_a_dict(runs: list[list[Any]], zone: int) -> None:
+    equals_a_dict(runs, zone)
+
+
+def equals_a_dict(runs: list[list[Any]], zone: int) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(merge, "ZONE_ROWS", zone)
         lab, model = Lab(Path(folder)), dict[int, tuple[int, list[int]]]()

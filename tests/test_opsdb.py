@@ -16,7 +16,7 @@ from sqlalchemy import Engine, select, text
 
 from redisu_pipeline.common.opsdb.engine import database_failures, open_engine, reading, shown
 from redisu_pipeline.common.opsdb.leases import Holder, acquire, beat, release
-from redisu_pipeline.common.opsdb.migrate import ensure_current, revision
+from redisu_pipeline.common.opsdb.migrate import ensure_current, migrate, revision
 from redisu_pipeline.common.opsdb.schema import HEAD, REVISIONS, leases, metadata
 from redisu_pipeline.common.problems import ConfigurationError, Failed
 
@@ -102,6 +102,35 @@ def test_a_database_of_a_newer_program_is_refused_in_one_line(engine: Engine, ur
     with pytest.raises(ConfigurationError, match=f"revision 9999, newer than this program's {HEAD}") as caught:
         ensure_current(url)
     assert "\n" not in str(caught.value)
+
+
+def make_older(engine: Engine) -> None:
+    """The database as the version before this one made it."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "redisu_pipeline.common.opsdb:migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, REVISIONS[-2])
+
+
+def test_an_older_database_is_refused_until_somebody_says_migrate(url: str):
+    engine = open_engine(url)
+    make_older(engine)
+    message = f"revision {REVISIONS[-2]}, older than this program's {HEAD}; .*: redisu migrate"
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        ensure_current(url)
+    assert "\n" not in str(caught.value)
+    assert revision(url) == REVISIONS[-2]
+    assert (migrate(url), migrate(url)) == (REVISIONS[-2], HEAD)
+    ensure_current(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigurationError, match="newer than this program's"):
+        migrate(url)
+    engine.dispose()
 
 
 def test_alembic_is_not_loaded_for_a_current_database(tmp_path: Path):

@@ -74,14 +74,20 @@ def test_amounts_are_decimals_in_major_units_of_each_currency(hand_made: HandMad
     assert rows["charge", "kwd"]["net"] == "12.345"
     assert rows["refund", "usd"]["gross"] == "-20.00"
     assert ("payout", "usd") not in rows
-    assert [row["net"] for row in ran(hand_made, "payouts.summary.1")] == ["-50.00"]
+    payouts = ran(hand_made, "payouts.summary.1")
+    assert [(row["reporting_category"], row["net"]) for row in payouts] == [("payout", "-50.00"), ("total", "-50.00")]
+    assert rows["total", "usd"]["net"] == "84.81"
 
 
 def test_the_balance_summary_ends_where_start_and_changes_lead(hand_made: HandMade) -> None:
     rows = [row for row in ran(hand_made, "balance.summary.1") if row["currency"] == "usd"]
     assert [(row["category"], row["net_amount"]) for row in rows] == [
         ("starting_balance", "10.00"),
+        ("activity_gross", "88.25"),
+        ("activity_fee", "-3.44"),
         ("activity", "84.81"),
+        ("payouts_gross", "-50.00"),
+        ("payouts_fee", "0.00"),
         ("payouts", "-50.00"),
         ("ending_balance", "44.81"),
     ]
@@ -165,7 +171,7 @@ def test_a_run_fails_and_a_file_expires_on_demand(hand_made: HandMade) -> None:
     expired = runs.create({"report_type": SUMMARY, "parameters": interval(hand_made)})
     assert expired.result is not None
     assert hand_made.send("GET", f"/v1/files/{expired.result.id}/contents")[0].status == 404
-    assert len(ran(hand_made, SUMMARY)) == 3
+    assert len(ran(hand_made, SUMMARY)) == 5
 
 
 def test_a_file_wants_the_key_of_its_account(hand_made: HandMade) -> None:

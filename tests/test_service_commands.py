@@ -1,7 +1,8 @@
 """`redisu unlocks …` and `redisu erase` as a person or a script calls them."""
 
+import contextlib
+import io
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 from quiet_shop import Served, fresh, serving
 from service_house import House, house
+
+from redisu_pipeline import cli
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +30,14 @@ def home(served: Served, tmp_path: Path) -> Iterator[House]:
 
 
 def redisu(home: House, *words: str) -> tuple[int, dict[str, Any]]:
-    command = [str(Path(sys.executable).with_name("redisu")), *words, "--json"]
-    environ = {**os.environ, **home.shop.environ, "REDISU_CONFIG": home.settings.path}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
-    return done.returncode, json.loads(done.stdout)
+    """The command inside this process; tests of the whole command line are in test_cli.py."""
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**home.shop.environ, "REDISU_CONFIG": home.settings.path}.items():
+            patch.setenv(name, value)
+        with contextlib.redirect_stdout(out), pytest.raises(SystemExit) as end:
+            cli.main([*words, "--json"])
+    return int(end.value.code or 0), json.loads(out.getvalue())
 
 
 def test_support_finds_what_is_wrong_mends_it_and_tells_the_story(home: House) -> None:
@@ -73,7 +80,7 @@ def test_reconcile_unlocks_what_no_webhook_told_of_and_names_it(home: House) -> 
 def test_what_is_missing_is_said_in_one_line_with_exit_2(home: House) -> None:
     home.shop.environ  # noqa: B018  (the configuration is whole)
     command = [str(Path(sys.executable).with_name("redisu")), "serve", "--config", home.settings.path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 2
     assert "STRIPE_WEBHOOK_SECRET_US is not set" in done.stderr
     assert "Traceback" not in done.stderr

@@ -58,7 +58,7 @@ class Sender:
 
     def send(self, seed: int) -> None:
         chance = random.Random(seed)
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         while not self.stopped.is_set():
             try:
                 id, body = self.waiting.popleft()
@@ -138,11 +138,11 @@ def test_killed_at_random_moments_it_keeps_each_event_once_and_unlocks_each_lear
         server.start()
         until(lambda: len(sender.acknowledged) == len(sent), 120)
         until(lambda: all(home.has_access(one.learner) for one in made), 120)
-        until(lambda: unlocked(home) == LEARNERS, 30)
+        until(lambda: unlocked(home) == LEARNERS, 120)
     finally:
         sender.stopped.set()
         for thread in threads:
-            thread.join(15)
+            thread.join(60)
         code = server.end(signal.SIGTERM)
     assert code == 0, server.log.read_text()[-2000:]
     with home.services.database.read() as connection:

@@ -77,7 +77,7 @@ def test_the_manual_preset_lists_each_change_once_and_no_cell_can_run(tmp_path: 
     adapter = WorkListAdapter(WorkList(tmp_path / "lists" / "unlocks.csv"))
     evil = replace(CHANGE, name='=HYPERLINK("http://x")')
     for change in (evil, evil, replace(evil, action="revoke", key="ord_1:revoke:2")):
-        assert adapter.deliver(change).kind is Kind.DONE
+        assert adapter.deliver(change).kind is Kind.LISTED
     with (tmp_path / "lists" / "unlocks.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["key"] for row in rows] == ["ord_1:grant:1", "ord_1:revoke:2"]

@@ -226,7 +226,7 @@ def play(ground: tuple[Settings, Database], seed: int) -> None:
             connection.execute(delete(table))
 
 
-@pytest.mark.parametrize("block", range(6))
+@pytest.mark.parametrize("block", range(3))
 def test_in_the_end_the_access_is_what_the_money_says(ground: tuple[Settings, Database], block: int) -> None:
     for seed in range(block * 50, block * 50 + 50):
         play(ground, seed)

@@ -63,9 +63,10 @@ def read_by_everybody(lake: Path) -> None:
 
 
 def left_over(town: Town) -> list[str]:
-    """Files under .staging that a finished sync should have taken away."""
+    """Files under .staging that a finished sync should have taken away; what it remembers for the next one stays."""
     staging = town.lake / ".staging"
-    return [str(one) for one in staging.rglob("*") if one.is_file() and one.name not in (".gate", ".held")]
+    files = [one for one in staging.rglob("*") if one.is_file() and one.name not in (".gate", ".held")]
+    return [str(one) for one in files if one.parent.name != "references"]
 
 
 def every_file_is_whole(town: Town) -> None:
@@ -98,7 +99,7 @@ def reading_all_the_while(lake: Path) -> Iterator[None]:
 
 
 def wait_for_requests(town: Town, process: subprocess.Popen[str], count: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while town.asked() < count and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -177,7 +178,6 @@ def test_two_crashes_between_files_and_manifests_are_completed(make_town: MakeTo
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.xfail(reason="failed under load on 2026-11-23, cause not found yet", strict=False)
 @pytest.mark.parametrize("hours", [1, 30])
 def test_a_crash_at_every_step_of_the_landing_is_completed(make_town: MakeTown, hours: int) -> None:
     town = make_town(checkouts=8)
@@ -262,7 +262,7 @@ def test_asked_to_stop_it_stops_cleanly_and_goes_on_the_next_time(make_town: Mak
     process = town.start_cli()
     wait_for_requests(town, process, 30)
     process.send_signal(number)
-    answer = Answer.of(process, timeout=20)
+    answer = Answer.of(process)
     assert (answer.code, answer.codes) == (1, ["interrupted"])
     assert len(answer.lines) == 1
     read_by_everybody(town.lake)

@@ -20,7 +20,7 @@ from redisu_pipeline.common.money import to_minor
 from redisu_pipeline.common.opsdb.migrate import ensure_current
 from redisu_pipeline.common.reports import SyncReport, TableReport
 from redisu_pipeline.extract import reader, report_runs
-from redisu_pipeline.extract.tax_rows import BOM
+from redisu_pipeline.extract.csv_file import BOM
 from redisu_pipeline.terminal import show_sync
 
 TABLE = "tax_transactions"

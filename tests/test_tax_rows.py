@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redisu_pipeline.common.money import KNOWN_CURRENCIES, to_major
-from redisu_pipeline.extract.tax_rows import BOM, Interval, Unreadable, rows_of
+from redisu_pipeline.extract.csv_file import BOM, Unreadable
+from redisu_pipeline.extract.tax_rows import Interval, rows_of
 
 DAY = datetime(2026, 10, 5, tzinfo=UTC)
 INTERVAL = Interval(int(DAY.timestamp()), int(DAY.timestamp()) + 86_400)

@@ -83,6 +83,7 @@ class Town:
     lake_uri: str
     environ: dict[str, str]
     skew: timedelta = timedelta()
+    books: date = START
     events: dict[str, dict[str, Object]] = field(default_factory=dict)
     glimpsed: dict[str, dict[str, Object]] = field(default_factory=dict)
 
@@ -171,11 +172,12 @@ class Town:
         Of the events that only a killed sync could see, those in ``stored`` are expected.
         """
         store = self.store(account)
-        start = datetime(START.year, START.month, START.day, tzinfo=UTC)
+        start = datetime(self.books.year, self.books.month, self.books.day, tzinfo=UTC)
         expected = source.expected_of(store, start, self.now + self.skew)
         events = next(resource for resource in source.RESOURCES if resource.object == "event")
         seen = {i: one for i, one in self.glimpsed.get(account, {}).items() if i in stored} | self.events[account]
-        expected.update(source.rows_of(events, source.plain(list(seen.values())), account, store.livemode))
+        kept = [one for one in seen.values() if one["created"] >= int(start.timestamp())]
+        expected.update(source.rows_of(events, source.plain(kept), account, store.livemode))
         return expected
 
     def held(self, table: str, account: str = "us") -> source.Rows:
@@ -244,7 +246,9 @@ def open_town(
     now: datetime = NOW,
     livemode: bool = True,
     lake: str = "",
+    books: date | None = None,
 ) -> Iterator[Town]:
+    """A world that begins at ``start``; the account's own `start` is ``books``, the same unless told otherwise."""
     specs = [replace(spec, livemode=livemode) for spec in (US, IL) if spec.name in accounts]
     sandbox = Sandbox(World(seed, specs, start=start, now=now, checkouts_per_month=checkouts))
     # Time passes only when a test says so; otherwise a POST would bring the world to this process's clock.
@@ -256,10 +260,10 @@ def open_town(
         text = CONFIGURATION.format(folder=folder, lake=uri, url=url)
         for spec in specs:
             named = {"name": spec.name, "upper": spec.currency.upper(), "currency": spec.currency, "tax": spec.tax}
-            text += ACCOUNT.format(url=url, start=start, **named) + (MANUAL if spec.tax == "manual" else "")
+            text += ACCOUNT.format(url=url, start=books or start, **named) + (MANUAL if spec.tax == "manual" else "")
         (folder / "redisu.toml").write_text(text)
         keys = {f"STRIPE_API_KEY_{name.upper()}": store.key for name, store in sandbox.world.stores.items()}
-        yield Town(sandbox, url, folder, uri, keys)
+        yield Town(sandbox, url, folder, uri, keys, books=books or START)
 
 
 def put_copy(store: Store, kind: str, **fields: Any) -> Object:

@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from redisu_pipeline.common.money import KNOWN_CURRENCIES
 from redisu_pipeline.extract.rows import Origins, Rows, UnexpectedShape, UnknownValue
 from redisu_pipeline.extract.shape import JSON_TYPE
-from redisu_pipeline.lake.schemas import ACCOUNT, ARROW_TYPE, schema_of
+from redisu_pipeline.lake.schemas import ACCOUNT, ARROW_TYPE, BEFORE_START, schema_of
 from redisu_pipeline.tables.model import Column, Kind, Origin
 
 CURRENCIES = frozenset(code.lower() for code in KNOWN_CURRENCIES)
@@ -42,6 +43,7 @@ class Columns:
                 arrays[name] = self._inherited(name, count)
         arrays["account"] = pa.array([self.origins.account] * count, ACCOUNT)
         arrays["_synced_at"] = pa.array([self.origins.synced_at] * count, schema_of(table).field("_synced_at").type)
+        arrays[BEFORE_START] = pc.less(arrays["created"].cast(pa.int64()), self.origins.first * 1_000_000)
         arrays["_raw"] = pa.array([bytes(raw) for raw in self.rows.raws], pa.string())
         schema = schema_of(table)
         for name in set(schema.names) - arrays.keys():

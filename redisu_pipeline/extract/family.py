@@ -5,7 +5,6 @@ so whatever changes while we read is named by an event of the next run. The posi
 lake.commit).
 """
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable
@@ -25,25 +24,16 @@ from redisu_pipeline.extract.ranges import Span, gaps
 from redisu_pipeline.extract.rows import Origins, UnexpectedShape, UnknownValue
 from redisu_pipeline.extract.run import Feed, FeedStart, Outcome, Run
 from redisu_pipeline.extract.snapshot import open_balance
-from redisu_pipeline.lake.commit import Commit, columns_of
+from redisu_pipeline.extract.window import SECONDS_LATE, Window
+from redisu_pipeline.lake.commit import Commit
 from redisu_pipeline.lake.filling import Filling, no_filling
 from redisu_pipeline.lake.manifest import Cursor, read_manifest
-from redisu_pipeline.lake.pages import ListingHeader, PageName, PageStore
+from redisu_pipeline.lake.pages import PageName, PageStore
 from redisu_pipeline.tables.catalogue import EVENTS
 from redisu_pipeline.tables.model import Resource, Scope
 
-LATE = timedelta(hours=1)
-"""How far back every listing looks again: rows of the same second, clock skew, rows that showed up late."""
-
-LATE_FOR_FREE = timedelta(days=3)
-"""… and how far where it costs no request more, as Stripe's own guide for incremental loads proposes."""
-
-SECONDS_LATE = int(LATE.total_seconds())
-
 SKEW = timedelta(minutes=15)
 """How far our clock may be behind Stripe's without missing what changes at a stated time."""
-
-STALE_CHECKPOINTS = timedelta(days=1)
 
 
 class Family:
@@ -62,6 +52,8 @@ class Family:
     ) -> None:
         self._run, self._resource, self._before, self._feed, self._filling = run, resource, before, feed, filling
         self._manifest, _ = read_manifest(run.storage, resource.name, run.account)
+        newest = self._manifest.cursor.newest_created if self._manifest else None
+        self._window = Window(resource, run.start, run.since, run.now, newest)
         self._known = Known(run.storage, run.account, resource, self._manifest)
         self._store = PageStore(run.storage, run.account, resource.name)
         self._listing = Listing(resource, run.reader, run.pool, self._store, self._origins, self._advanced)
@@ -81,8 +73,7 @@ class Family:
     @property
     def newest(self) -> int:
         """Unix second of the newest object seen in this run or in the lake; 0 when there is none."""
-        known = self._manifest.cursor.newest_created if self._manifest else None
-        return max(self._listing.newest or 0, known or 0)
+        return max(self._listing.newest or 0, self._window.newest or 0)
 
     @property
     def position(self) -> int:
@@ -114,17 +105,17 @@ class Family:
     def _list(self) -> None:
         """List what is new (or everything), going on where a cut-off run stopped."""
         whole = self._run.full or self._resource.scope is Scope.WHOLE_EACH_TIME
-        floor, lowest = self._listed_from(whole=whole)
+        floor, lowest = (self._window.first, self._window.first) if whole else self._window.of_new()
         covered: list[Span] = []
-        header = self._store.resume(self._fingerprint())
-        if header is not None and self._usable(header):
+        header = self._store.resume(self._window.fingerprint())
+        if header is not None and self._window.usable(header):
             floor, lowest = min(floor, header.listed_from), min(lowest, header.listed_from)
             self._position, self._changes_from = header.events_seq, header.events_from
             covered = self._take_over()
         else:
             if header is not None:
                 self._store.clear()
-            header = self._header(floor)
+            header = self._window.header(floor, self._position, self._before)
         self._listing.remember = self._manifest is not None or bool(covered)
         self._store.begin(msgspec.structs.replace(header, listed_from=floor))
         self._listing.list(gaps(floor, covered), lowest=lowest)
@@ -148,34 +139,9 @@ class Family:
         position = self._position if self._position is not None else feed.head
         if self._manifest is None or self._run.full or self._resource.immutable or position >= feed.gap:
             return
-        floor, _ = self._listed_from(whole=True)
+        floor = self._window.first
         self._listing.list(gaps(floor, [Span(page.lo, page.hi) for page in self._store.pages]))
         self._verify_vanished(floor)
-
-    def _header(self, floor: int) -> ListingHeader:
-        seq = self._position if self._position is not None else self._before.seq
-        since = 0 if self._position is not None else max(0, self._before.newest - SECONDS_LATE)
-        return ListingHeader(floor, seq, since, self._run.now.isoformat(), self._fingerprint())
-
-    def _listed_from(self, *, whole: bool) -> tuple[int, int]:
-        """Return the second the listing must reach down to, and the one it may reach down to for free."""
-        scoped = self._resource.scope is Scope.SINCE_START
-        first = int(self._run.start.timestamp()) if scoped else 0
-        newest = self._manifest.cursor.newest_created if self._manifest else None
-        if newest is None or whole:
-            return first, first
-        floor = max(first, newest - SECONDS_LATE)
-        if self._run.since is not None:
-            floor = min(floor, max(first, int(self._run.since.timestamp())))
-        return floor, min(floor, max(first, newest - int(LATE_FOR_FREE.total_seconds())))
-
-    def _usable(self, header: ListingHeader) -> bool:
-        fresh = self._run.now - datetime.fromisoformat(header.started) < STALE_CHECKPOINTS
-        return fresh and self._resource.scope is not Scope.WHOLE_EACH_TIME
-
-    def _fingerprint(self) -> str:
-        columns = [columns_of(table) for table in self._resource.table.family()]
-        return hashlib.sha256(repr(columns).encode()).hexdigest()
 
     # -- what changed -----------------------------------------------------------------------------------------------
 
@@ -189,22 +155,26 @@ class Family:
         objects = {one.id: one for one in [*changed, *due] if one.id not in self._listing.ids}
         if not objects:
             return
-        first = self._run.start.timestamp() if self._resource.scope is Scope.SINCE_START else 0
+        first = self._window.first
+        older = self._known.older(first)  # one by one: a listing would show objects that nothing refers to
+        objects.update({i: Touched(i, None) for i in objects.keys() & older})
         wanted = [one for one in objects.values() if one.created is None or one.created >= first]
         reading = plan(wanted, self._known.rows_between)
         if reading.spans:
             self._listing.list(reading.spans)
         # What a listing of its second did not show is asked for by id: only that answer says that it is gone.
         left = [one.id for one in wanted if one.id not in self._listing.ids]
-        self._listing.retrieve(left, keep=lambda page: page.created[0] >= first)
+        self._listing.retrieve(left, keep=lambda page: page.created[0] >= first or page.ids[0] in older)
         self._note_missing(objects)
 
     def _verify_vanished(self, floor: int) -> None:
-        """After listing everything, ask for each object of the lake that the list did not show."""
+        """After listing everything, ask for each object of the lake that the list did not show, older ones too."""
         vanished = {
             object_id: Touched(object_id, created)
             for object_id, created, deleted in self._known.objects()
-            if created >= floor and deleted is None and object_id not in self._listing.ids | self._read_earlier
+            if (created >= floor or created < self._window.first)
+            and deleted is None
+            and object_id not in self._listing.ids | self._read_earlier
         }
         if vanished:
             self._listing.retrieve(vanished, keep=_any)
@@ -280,7 +250,7 @@ class Family:
             events_seq=position,
             newest_created=newest,
             complete_until=self._run.now.isoformat(),
-            listed_from=int(self._run.start.timestamp()) if self._resource.scope is Scope.SINCE_START else 0,
+            listed_from=self._window.first,
             extra=extra,
         )
 
@@ -298,7 +268,7 @@ class Family:
         self._advanced(resource.name, len(page.ids), 1)
 
     def _origins(self) -> Origins:
-        return Origins(self._run.account, self._run.livemode, clock.now())
+        return Origins(self._run.account, self._run.livemode, clock.now(), self._window.first)
 
     def _advanced(self, table: str, rows: int, requests: int) -> None:
         self._run.progress.advanced(self._run.account, table, rows, requests)

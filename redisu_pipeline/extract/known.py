@@ -7,12 +7,13 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from redisu_pipeline.extract.changes import EVENT_COLUMNS, Touched, is_due, silent_columns, touched
 from redisu_pipeline.lake.manifest import Manifest, read_manifest
-from redisu_pipeline.lake.month_file import created_seconds
+from redisu_pipeline.lake.month_file import created_seconds, within
 from redisu_pipeline.lake.reading import scan
 from redisu_pipeline.lake.storage import Storage
 from redisu_pipeline.tables.catalogue import EVENTS
@@ -55,6 +56,15 @@ class Known:
         if None in silent.values:
             return pc.is_null(column)
         return pc.is_in(column, pa.array(sorted(value for value in silent.values if value)))
+
+    def older(self, first: int) -> set[str]:
+        """Return the ids of objects made before ``first`` (unix): kept because something since then refers to them."""
+        if self._manifest is None:
+            return set()
+        files = [one for one in self._manifest.files if one.created_min is not None and one.created_min < first]
+        old = msgspec.structs.replace(self._manifest, files=files)
+        parts = scan(self._storage, old, ["id", "created"])
+        return {object_id for rows in parts for object_id in within(rows, 0, first).column("id").to_pylist()}
 
     def rows_between(self, lo: int, hi: int) -> int:
         """Count the objects made in ``[lo, hi)`` (unix); very many where the lake cannot tell yet."""

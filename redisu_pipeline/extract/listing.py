@@ -5,7 +5,7 @@ cut so that idle chains can help; the endpoint's budget keeps their sum polite.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -85,6 +85,11 @@ class Listing:
         wanted = [object_id for object_id in ids if object_id not in self.ids]
         self.minimum += len(wanted)
         for future in [self._pool.submit(self._retrieve, object_id, keep) for object_id in wanted]:
+            future.result()
+
+    def select(self, filters: Iterable[Mapping[str, Any]], keep: Callable[[Page], bool]) -> None:
+        """Read all objects that each of ``filters`` (parameters of the list) leaves, if ``keep`` wants the page."""
+        for future in [self._pool.submit(self._select, one, keep) for one in filters]:
             future.result()
 
     def keep(self, page: Page, lo: int, hi: int | None) -> None:
@@ -187,6 +192,24 @@ class Listing:
             with self._lock:
                 self.minimum += 1
             self._advanced(table.name, 0, 1)
+
+    def _select(self, parameters: Mapping[str, Any], keep: Callable[[Page], bool]) -> None:
+        resource, cursor = self._resource, dict[str, str]()
+        while True:
+            page = self._reader.get(
+                resource.name,
+                resource.path,
+                {**dict(resource.parameters), **parameters, "limit": PAGE, **cursor},
+                lambda body: open_page(resource.table, body),
+            )
+            self._advanced(resource.name, len(page.ids), 1)
+            with self._lock:
+                self.minimum += 1
+            if page.ids and keep(page):
+                self.keep(page, min(page.created), min(page.created))
+            if not page.has_more or not page.ids:
+                return
+            cursor = {"starting_after": page.ids[-1]}
 
     def _retrieve(self, object_id: str, keep: Callable[[Page], bool]) -> None:
         resource = self._resource

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import msgspec
+
 from redisu_pipeline.common.problems import Failed, Problem
 from redisu_pipeline.common.stripe_api import Refused, StripeApi, Transient
 from redisu_pipeline.extract.budget import Budget
@@ -76,6 +78,16 @@ class Reader:
             return Problem("stripe_permission", where, f"the key may not read this (403): {refused.detail}", mend)
         message = f"Stripe refused the request ({refused.status} {refused.code}): {refused.detail}"
         return Problem("stripe_refused", where, message, "report this: the request does not fit Stripe's API")
+
+
+class _Mode(msgspec.Struct):
+    livemode: bool
+
+
+def ask_livemode(reader: Reader) -> bool:
+    """Ask whether the key reads live data, where its form does not tell (an organization key). Raises Failed."""
+    decode: Callable[[bytes], _Mode] = msgspec.json.Decoder(_Mode).decode
+    return reader.get("balances", "/v1/balance", {}, decode).livemode
 
 
 def endpoint_of(path: str) -> str:

@@ -1,6 +1,6 @@
 """Report runs: made once for what is wanted, waited for, made anew when they come to nothing (stripe.md §6.4).
 
-What is wanted is written down before Stripe is asked (`.staging/reports/<account>.json`), and the request's
+What is wanted is written down before Stripe is asked (`.staging/reports/…`, see Terms.place), and the request's
 idempotency key is made of the same words: a process killed at any moment finds the run it made instead of making a
 second one.
 """
@@ -17,7 +17,6 @@ import msgspec
 
 from redisu_pipeline.common import clock
 from redisu_pipeline.common.problems import Failed, Problem
-from redisu_pipeline.common.settings import TaxReport
 from redisu_pipeline.common.stripe_api import NotThere
 from redisu_pipeline.common.stripe_files import StripeFiles
 from redisu_pipeline.extract.decode import Truncated
@@ -92,6 +91,22 @@ class Fetched:
     file: Path
 
 
+@dataclass(frozen=True)
+class Terms:
+    """Which report is run, where in the lake it is noted what was asked for, and how patiently.
+
+    ``wait_minutes`` is how long one caller waits for a run, ``abandon_minutes`` the age at which a pending one is made
+    anew, ``attempts`` how many runs one caller makes at most.
+    """
+
+    type: str
+    columns: tuple[str, ...]
+    place: str
+    attempts: int
+    wait_minutes: int
+    abandon_minutes: int
+
+
 class _InVain(Exception):
     """The run has come to nothing; the text says how."""
 
@@ -105,32 +120,31 @@ class ReportRuns:
         storage: Storage,
         reader: Reader,
         files: StripeFiles,
-        settings: TaxReport,
+        terms: Terms,
         heard: Callable[[str], bool],
     ) -> None:
         self._table, self._storage, self._reader, self._files = table, storage, reader, files
-        self._settings, self._heard = settings, heard
-        self._path = f".staging/reports/{reader.account}.json"
+        self._terms, self._heard = terms, heard
 
     def available(self) -> ReportType:
         """Ask how far the report reaches. Raises Refused when the key may not, NotThere when there is no such type."""
-        path = f"{TYPES}/{self._settings.report_type}"
+        path = f"{TYPES}/{self._terms.type}"
         return self._reader.attempt(self._table, path, lambda api: _decoded(api.get(path, {}), ReportType))
 
     def pending(self) -> Intent | None:
         """Return what an earlier sync asked for and has not landed."""
-        blob = self._storage.read(self._path)
+        blob = self._storage.read(self._terms.place)
         if blob is None:
             return None
         try:
             intent = msgspec.json.decode(blob.data, type=Intent)
         except msgspec.DecodeError:  # cut off by a power failure: asking anew costs a run, not a row
             return None
-        return intent if intent.asks_for(self._settings.report_type, self._settings.report_columns) else None
+        return intent if intent.asks_for(self._terms.type, self._terms.columns) else None
 
     def done(self) -> None:
         """Forget what was asked for: it has landed."""
-        self._storage.delete(self._path)
+        self._storage.delete(self._terms.place)
 
     def give_up(self, intent: Intent) -> None:
         """Let the next sync make this run anew: its file cannot be used."""
@@ -140,10 +154,10 @@ class ReportRuns:
         """Have the run made, wait for it and download its file to ``target``.
 
         Raises Refused when Stripe does not take the request, Failed when it came to nothing too often or is still
-        pending after ``tax.wait_minutes`` (the next sync takes it up), and Interrupted.
+        pending after ``wait_minutes`` (the next sync takes it up), and Interrupted.
         """
         reasons = []
-        for _ in range(self._settings.attempts):
+        for _ in range(self._terms.attempts):
             try:
                 intent, run = self._made(intent)
                 return Fetched(intent, self._downloaded(self._waited_for(run, intent), target), target)
@@ -156,7 +170,7 @@ class ReportRuns:
         raise Failed(Problem("report_failed", f"{self._reader.account}/{self._table}", message, mend))
 
     def _keep(self, intent: Intent) -> None:
-        self._storage.write(self._path, msgspec.json.encode(intent), expect=ANY)
+        self._storage.write(self._terms.place, msgspec.json.encode(intent), expect=ANY)
 
     def _made(self, intent: Intent) -> tuple[Intent, ReportRun]:
         """Return the run of ``intent``, making it when nobody has."""
@@ -178,13 +192,13 @@ class ReportRuns:
 
     def _waited_for(self, run: ReportRun, intent: Intent) -> ReportRun:
         """Ask again and again, ever more slowly, until the run has ended."""
-        give_up = monotonic() + self._settings.wait_minutes * 60
+        give_up = monotonic() + self._terms.wait_minutes * 60
         pause = FIRST_PAUSE
         while run.status == "pending":
             if intent.made and clock.now() - datetime.fromisoformat(intent.made) > self._patience:
-                raise _InVain(f"{run.id} was still pending after {self._settings.abandon_minutes} minutes")
+                raise _InVain(f"{run.id} was still pending after {self._terms.abandon_minutes} minutes")
             if monotonic() + pause > give_up:
-                message = f"report run {run.id} is still pending after {self._settings.wait_minutes} minutes"
+                message = f"report run {run.id} is still pending after {self._terms.wait_minutes} minutes"
                 where = f"{self._reader.account}/{self._table}"
                 raise Failed(Problem("report_pending", where, message, "sync again later: it takes the same run up"))
             self._pause(run.id, pause)
@@ -195,7 +209,7 @@ class ReportRuns:
 
     @property
     def _patience(self) -> timedelta:
-        return timedelta(minutes=self._settings.abandon_minutes)
+        return timedelta(minutes=self._terms.abandon_minutes)
 
     def _pause(self, run: str, seconds: float) -> None:
         """Wait, but not once the webhook service has heard that the run is done."""

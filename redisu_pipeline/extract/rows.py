@@ -34,11 +34,12 @@ class UnknownValue:
 
 @dataclass(frozen=True)
 class Origins:
-    """What a row cannot know from its own JSON."""
+    """What a row cannot know from its own JSON. Objects made before ``first`` (unix) are marked `_before_start`."""
 
     account: str
     livemode: bool
     synced_at: datetime
+    first: int = 0
 
 
 @dataclass

@@ -11,32 +11,33 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
 
-import msgspec
-
 from redisu_pipeline.common import clock
 from redisu_pipeline.common.problems import ConfigurationError, Problem, Refusal
 from redisu_pipeline.common.reports import AccountReport, Progress, Silence, SyncReport, TableReport
 from redisu_pipeline.common.settings import Account, Settings
 from redisu_pipeline.common.stripe_api import API_VERSION, NotThere, StripeApi, is_live
 from redisu_pipeline.extract import memory
+from redisu_pipeline.extract.before_start import BeforeStart
 from redisu_pipeline.extract.budget import LIVE, SANDBOX, Budget
 from redisu_pipeline.extract.condense import OF_AN_ACCOUNT, condensed
 from redisu_pipeline.extract.family import Family, shape_problem
-from redisu_pipeline.extract.reader import Interrupted, Reader
+from redisu_pipeline.extract.reader import Interrupted, Reader, ask_livemode
 from redisu_pipeline.extract.rows import UnexpectedShape, UnknownValue
 from redisu_pipeline.extract.run import Feed, FeedStart, Outcome, Run
 from redisu_pipeline.extract.tax_rates import filling_of, needs_rates
 from redisu_pipeline.extract.tax_source import TaxSource, derived_tax
 from redisu_pipeline.lake import history
-from redisu_pipeline.lake.catalog import stripe_tables, write_catalog
+from redisu_pipeline.lake.catalog import write_catalog
 from redisu_pipeline.lake.filling import Filling, no_filling
 from redisu_pipeline.lake.local_storage import failures
 from redisu_pipeline.lake.locks import writer_lock
 from redisu_pipeline.lake.manifest import Cursor, read_manifest
 from redisu_pipeline.lake.storage import Storage, open_storage
+from redisu_pipeline.lake_tables import every_table
 from redisu_pipeline.tables.catalogue import EVENTS, TAX_RATES
 from redisu_pipeline.tables.model import Resource, Scope
 from redisu_pipeline.tables.registry import TABLES, resources_of
+from redisu_pipeline.tables.sales import CHARGES
 from redisu_pipeline.tax.table import TAX_BY_JURISDICTION
 
 PAGE_THREADS = 24
@@ -118,7 +119,7 @@ def _refresh_catalog(storage: Storage, results: Iterable[_Result]) -> Sequence[P
     if not any(result.tables for result in results):
         return ()
     try:
-        write_catalog(storage, (*stripe_tables(), TAX_BY_JURISDICTION))
+        write_catalog(storage, every_table())
     except Refusal as refusal:
         return refusal.problems
     return ()
@@ -174,11 +175,12 @@ def _sync_account(call: _Call, account: Account, key: str) -> _Result:
                 landing=call.landing,
                 now=now,
                 run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
-                livemode=live if live is not None else _ask_livemode(reader),
+                livemode=live if live is not None else ask_livemode(reader),
                 full=request.full,
                 since=None if request.since is None else datetime.combine(request.since, time(), UTC),
             )
             _sync_resources(run, resources, TaxSource(call.settings, account, key), result)
+            _attempt(run, CHARGES, lambda _: BeforeStart(run, account, result.tables), result)
             if not call.stop.is_set():
                 result.tax_months, result.notes = derived_tax(run, account)
             for table in tables:
@@ -288,11 +290,3 @@ def _unknown_problems(account: str, unknown: Iterable[UnknownValue]) -> Iterable
         sent = f"Stripe sent {value.value!r} ({value.object_id}), which {API_VERSION} does not document; stored as sent"
         mend = "decide what it means for the books and add it to redisu_pipeline/tables (currencies: common/money.py)"
         yield Problem(code, where, sent, mend)
-
-
-def _ask_livemode(reader: Reader) -> bool:
-    class Mode(msgspec.Struct):
-        livemode: bool
-
-    decode: Callable[[bytes], Mode] = msgspec.json.Decoder(Mode).decode
-    return reader.get("balances", "/v1/balance", {}, decode).livemode

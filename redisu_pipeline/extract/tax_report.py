@@ -20,12 +20,13 @@ from redisu_pipeline.common.reports import TableReport
 from redisu_pipeline.common.settings import TaxReport
 from redisu_pipeline.common.stripe_api import NotThere, Refused
 from redisu_pipeline.common.stripe_files import StripeFiles
+from redisu_pipeline.extract.csv_file import Unreadable
 from redisu_pipeline.extract.decode import Page
 from redisu_pipeline.extract.landing import land
-from redisu_pipeline.extract.report_runs import Fetched, Intent, ReportRuns, ReportType, sidecar
+from redisu_pipeline.extract.report_runs import Fetched, Intent, ReportRuns, ReportType, Terms, sidecar
 from redisu_pipeline.extract.rows import Origins, UnknownValue
 from redisu_pipeline.extract.run import Outcome, Run
-from redisu_pipeline.extract.tax_rows import Interval, TaxRow, Unreadable, rows_of
+from redisu_pipeline.extract.tax_rows import Interval, TaxRow, rows_of
 from redisu_pipeline.lake.commit import Commit
 from redisu_pipeline.lake.foreign import sha256_of
 from redisu_pipeline.lake.manifest import Cursor, Manifest, read_manifest
@@ -58,7 +59,7 @@ class TaxReportSync:
 
     def __init__(self, run: Run, settings: TaxReport, files: StripeFiles, heard: Callable[[str], bool]) -> None:
         self._run, self._settings = run, settings
-        self._runs = ReportRuns(TABLE, run.storage, run.reader, files, settings, heard)
+        self._runs = ReportRuns(TABLE, run.storage, run.reader, files, _terms(settings, run.account), heard)
         self._store = PageStore(run.storage, run.account, TABLE)
         self._manifest: Manifest | None
         self._manifest, _ = read_manifest(run.storage, TABLE, run.account)
@@ -253,6 +254,17 @@ class TaxReportSync:
             run, commit, cursor, minimum=read.minimum, started=started, complete_until=until_when, note=read.note
         )
         return landed[TABLE]
+
+
+def _terms(settings: TaxReport, account: str) -> Terms:
+    return Terms(
+        type=settings.report_type,
+        columns=settings.report_columns,
+        place=f".staging/reports/{account}.json",
+        attempts=settings.attempts,
+        wait_minutes=settings.wait_minutes,
+        abandon_minutes=settings.abandon_minutes,
+    )
 
 
 def _reach(available: ReportType) -> dict[str, str]:

@@ -4,11 +4,9 @@ Pure: text in, rows out. Amounts are printed as decimals in major units and beco
 table; times are printed in the run's timezone, which is always UTC here. Source: stripe.md §6.4, §6.5.
 """
 
-import csv
 import hashlib
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,10 +16,10 @@ import msgspec
 
 from redisu_pipeline.common.money import to_minor
 from redisu_pipeline.common.settings.tax import REQUIRED_COLUMNS
+from redisu_pipeline.extract.csv_file import Unreadable, number, records
 from redisu_pipeline.tables.model import Kind
 from redisu_pipeline.tables.tax import TAX_TRANSACTIONS
 
-_DECIMAL = re.compile(r"-?\d+(\.\d+)?")
 _GRAIN = (
     "id",
     "type",
@@ -35,12 +33,6 @@ _GRAIN = (
     "transaction_date",
 )
 """What makes a row one row. The moment is part of it: a refund that fails later prints its rows with another sign."""
-
-BOM = "\ufeff"
-
-
-class Unreadable(Exception):
-    """The file is not what was asked for; the text names line and column, never a value of a person."""
 
 
 @dataclass(frozen=True)
@@ -65,40 +57,9 @@ def rows_of(lines: Iterable[str], interval: Interval) -> Iterator[TaxRow]:
 
     ``lines`` are the file's lines with their ends (``open(…, newline="")``).
     """
-    reader = csv.reader(_whole_lines(lines), strict=True)
-    try:
-        header = _header(next(reader, None))
-        ordinals: Counter[bytes] = Counter()
-        for cells in reader:
-            where = f"line {reader.line_num}"
-            if len(cells) != len(header):
-                raise Unreadable(f"{where}: has {len(cells)} cells where the header has {len(header)}: it is cut off")
-            yield _row(dict(zip(header, cells, strict=True)), interval, where, ordinals)
-    except csv.Error as error:
-        raise Unreadable(f"line {reader.line_num}: is no CSV ({error}): it is cut off or damaged") from None
-
-
-def _whole_lines(lines: Iterable[str]) -> Iterator[str]:
-    """Pass the lines on without a byte order mark; refuse a last line that was cut off."""
-    last = "\n"
-    for number, line in enumerate(lines):
-        last = line.removeprefix(BOM) if number == 0 else line
-        yield last
-    if not last.endswith("\n"):
-        raise Unreadable("its last line has no end: it is cut off")
-
-
-def _header(cells: Sequence[str] | None) -> list[str]:
-    if cells is None:
-        raise Unreadable("line 1: is empty, not even a header stands in it")
-    names = [cell.strip() for cell in cells]
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise Unreadable(f"line 1: column {', '.join(twice)} stands there twice")
-    missing = [name for name in REQUIRED_COLUMNS if name not in names]
-    if missing:
-        raise Unreadable(f"line 1: column {', '.join(missing)} is missing")
-    return names
+    ordinals: Counter[bytes] = Counter()
+    for where, cells in records(lines, REQUIRED_COLUMNS):
+        yield _row(cells, interval, where, ordinals)
 
 
 def _row(cells: Mapping[str, str], interval: Interval, where: str, ordinals: Counter[bytes]) -> TaxRow:
@@ -131,14 +92,12 @@ def _text(text: str, _cells: Mapping[str, str], name: str) -> str:
 
 
 def _number(text: str, _cells: Mapping[str, str], _name: str) -> Decimal:
-    if not _DECIMAL.fullmatch(text):
-        raise ValueError(f"{text!r} is not a decimal number with a point")
-    return Decimal(text)
+    return number(text)
 
 
 def _minor(text: str, cells: Mapping[str, str], name: str) -> int:
     currency = cells.get("filing_currency" if name.startswith("filing_") else "currency", "")
-    return to_minor(_number(text, cells, name), currency)
+    return to_minor(number(text), currency)
 
 
 def _instant(text: str, _cells: Mapping[str, str], _name: str) -> int:

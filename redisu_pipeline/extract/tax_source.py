@@ -1,7 +1,8 @@
 """What a sync does for tax beside reading lists: where the report comes from, and what follows once all has landed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from redisu_pipeline.common.opsdb.seen_events import event_seen
 from redisu_pipeline.common.settings import Account, Settings
@@ -28,12 +29,17 @@ class TaxSource:
     def sync(self, run: Run) -> TaxReportSync:
         """Return the step that brings `tax_transactions` up to date."""
         files = StripeFiles(self.key, self.account.stripe_files_base)
-
-        def heard(report_run: str) -> bool:
-            since = run.now - REMEMBERED
-            return event_seen(self.settings.database.url, run.account, ENDED, report_run, since)
-
+        heard = ear(self.settings.database.url, self.account.name, run.now)
         return TaxReportSync(run, self.settings.tax, files, heard)
+
+
+def ear(database_url: str, account: str, now: datetime) -> Callable[[str], bool]:
+    """Return what tells whether the webhook service has heard that a report run (by id) is done."""
+
+    def heard(report_run: str) -> bool:
+        return event_seen(database_url, account, ENDED, report_run, now - REMEMBERED)
+
+    return heard
 
 
 def derived_tax(run: Run, account: Account) -> tuple[tuple[str, ...], tuple[str, ...]]:

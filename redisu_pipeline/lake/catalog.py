@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from redisu_pipeline.lake.schemas import docs_of, schema_of
 from redisu_pipeline.lake.storage import ANY, Storage
+from redisu_pipeline.tables.figures import FIGURES
 from redisu_pipeline.tables.registry import TABLES
 
 PARTITIONS = ("account", "month")
@@ -39,10 +40,9 @@ class CatalogTable:
 
 
 def stripe_tables() -> tuple[CatalogTable, ...]:
-    """Return every Stripe table."""
-    return tuple(
-        CatalogTable("stripe", table.name, table.doc, schema_of(table), docs_of(table)) for table in TABLES.values()
-    )
+    """Return every Stripe table, those that only a close fills too."""
+    tables = (*TABLES.values(), *(resource.table for resource in FIGURES))
+    return tuple(CatalogTable("stripe", table.name, table.doc, schema_of(table), docs_of(table)) for table in tables)
 
 
 def write_catalog(storage: Storage, tables: Iterable[CatalogTable] | None = None) -> dict[str, str]:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import Failed, Problem
 from redisu_pipeline.lake import foreign, history
+from redisu_pipeline.lake.erased import read_erased
 from redisu_pipeline.lake.filling import NO_FILLING, Filling
 from redisu_pipeline.lake.foreign import sha256_of
 from redisu_pipeline.lake.manifest import Cursor, FileEntry, Manifest, RunProof, read_manifest, write_manifest
@@ -83,10 +84,9 @@ class Commit:
         ``cursor`` and ``proof`` are asked for once the outcome is known: with the last event number (0 for other
         tables), and with the rows new and changed. Raises Failed for a file edited by hand and for a lost race.
         """
-        intent_path = f".staging/intents/{self.account}/{self.resource.name}.json"
-        blob = self.storage.read(intent_path)
-        ours = msgspec.json.decode(blob.data, type=dict[str, list[str]]) if blob else {}
-        staged = Staged(self.pages, self.resource.table)
+        intent_path = intent_of(self.account, self.resource)
+        ours = read_intent(self.storage, intent_path)
+        staged = Staged(self.pages, self.resource.table, read_erased(self.storage, self.account)[0])
         built: dict[str, list[_Built]] = {}
         manifests = {}
         sequence = _Sequence(0)
@@ -239,6 +239,17 @@ class _Sequence:
     def __next__(self) -> int:
         self.last = next(self._next)
         return self.last
+
+
+def intent_of(account: str, resource: Resource) -> str:
+    """Where a writer notes the hashes of the files it is about to publish for ``resource``."""
+    return f".staging/intents/{account}/{resource.name}.json"
+
+
+def read_intent(storage: Storage, path: str) -> dict[str, list[str]]:
+    """Return what a cut-off writer meant to publish: the hashes by path; empty when none was cut off."""
+    blob = storage.read(path)
+    return msgspec.json.decode(blob.data, type=dict[str, list[str]]) if blob else {}
 
 
 def columns_of(table: Table) -> dict[str, str]:

@@ -35,7 +35,12 @@ def refuse_edited(uri: str, file: Path | None, entry: FileEntry | None, ours: It
         if entry is not None:
             raise Failed([_foreign(uri, _MISSING)])
         return
-    if sha256_of(file) not in {*ours, *([entry.sha256] if entry else [])}:
+    refuse_other(uri, sha256_of(file), {*ours, *([entry.sha256] if entry else [])})
+
+
+def refuse_other(uri: str, found: str, ours: Container[str]) -> None:
+    """Raise Failed unless ``found``, the hash of the file at ``uri``, is one that we wrote or meant to write."""
+    if found not in ours:
         raise Failed([_foreign(uri, _edited("hash"))])
 
 

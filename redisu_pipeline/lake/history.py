@@ -6,10 +6,10 @@ Outside every table's folder, so that no reader of a table meets an old version.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final
 
-from redisu_pipeline.lake.storage import Storage
+from redisu_pipeline.lake.storage import ANY, Storage
 
 _STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
 _STAMP_LENGTH: Final = len("20261027T061500.000000Z")
@@ -30,6 +30,15 @@ def keep(storage: Storage, path: str, sha256: str, now: datetime) -> str | None:
     except FileNotFoundError:
         return None
     return kept
+
+
+def rewrite(storage: Storage, kept: str, built: Path, sha256: str) -> None:
+    """Put the finished file ``built`` (of hash ``sha256``) in the place of the kept file; its stamp stays."""
+    file = PurePosixPath(kept)
+    renamed = f"{file.parent}/{file.name[:_STAMP_LENGTH]}-{sha256[:8]}{file.suffix}"
+    storage.publish(renamed, built, expect=ANY)
+    if renamed != kept:
+        storage.delete(kept)
 
 
 def purge(storage: Storage, table: str, account: str, older_than: datetime, area: str = "stripe") -> int:

@@ -19,7 +19,7 @@ from typing import Final
 
 from redisu_pipeline.common.problems import ConfigurationError, Failed, Problem, Refusal
 from redisu_pipeline.lake.scratch import Scratch
-from redisu_pipeline.lake.storage import ABSENT, ANY, Blob, Conflict, Entry, Expectation
+from redisu_pipeline.lake.storage import ABSENT, ANY, PROBE, Blob, Conflict, Entry, Expectation
 
 _FULL: Final = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
 _REFUSED: Final = {
@@ -47,9 +47,8 @@ class LocalStorage:
         return f"{self.root}/{path}"
 
     def probe(self) -> None:
-        path = f".staging/probe-{secrets.token_hex(8)}"
-        self.write(path, b"", expect=ANY)
-        self.delete(path)
+        self.write(PROBE, b"", expect=ANY)
+        self.delete(PROBE)
 
     def read(self, path: str) -> Blob | None:
         with failures(self.uri(path)):

@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from redisu_pipeline.lake.erased import NOBODY, Erased
 from redisu_pipeline.lake.filling import unfilled
 from redisu_pipeline.lake.month_file import MonthFile, created_seconds, within
 from redisu_pipeline.lake.pages import PageName, PageStore
-from redisu_pipeline.lake.schemas import SEQUENCE, money_columns, schema_of
+from redisu_pipeline.lake.schemas import BEFORE_START, SEQUENCE, money_columns, schema_of
 from redisu_pipeline.tables.model import Table
 
 ZONE_ROWS = 5_000
@@ -65,10 +66,13 @@ class Tally:
 
 
 class Staged:
-    """The rows read from Stripe for one resource, by slice of time, newest reading of each object only."""
+    """The rows read from Stripe for one resource, by slice of time, newest reading of each object only.
 
-    def __init__(self, store: PageStore, root: Table) -> None:
-        self._store, self._root = store, root
+    What Stripe still holds of people who were ``erased`` here comes without their personal data.
+    """
+
+    def __init__(self, store: PageStore, root: Table, erased: Erased = NOBODY) -> None:
+        self._store, self._root, self._erased = store, root, erased
         self._pages: Sequence[PageName] = [page for page in store.pages if page.rows]
 
     def touches(self, lo: int, hi: int) -> bool:
@@ -103,7 +107,7 @@ class Staged:
                 keep = [newest.get(object_id) == number for object_id in rows.column(table.root).to_pylist()]
                 parts.append(rows.filter(pa.array(keep, pa.bool_())))
         rows = pa.concat_tables(parts) if parts else schema_of(table).empty_table()
-        return _unique(rows), set(newest)
+        return self._erased.blank(table, _unique(rows)), set(newest)
 
 
 def _open(stream: bytes) -> pa.Table:
@@ -169,7 +173,7 @@ def survey(inputs: Inputs) -> Tally:
     tally = Tally(changed=inputs.outdated())
     for lo, hi in zones(inputs):
         positions = {POSITION} & set(schema_of(inputs.table).names)
-        columns = sorted({"id", "created", "_raw", "_deleted_at", inputs.table.root, *positions})
+        columns = sorted({"id", "created", "_raw", "_deleted_at", BEFORE_START, inputs.table.root, *positions})
         if inputs.read_in(lo, hi) or inputs.gone:
             _merge_zone(inputs, lo, hi, tally, columns)
     return tally
@@ -179,9 +183,7 @@ def rewrite(inputs: Inputs, target: Path, sequence: Iterator[int]) -> Tally:
     """Write the merged month to ``target`` and return what it holds. ``sequence`` numbers new events."""
     tally = Tally()
     schema = schema_of(inputs.table)
-    keep_plain = {"id", "_raw", "description", "created"}
-    dictionary = [field.name for field in schema if pa.types.is_string(field.type) and field.name not in keep_plain]
-    with pq.ParquetWriter(target, schema, compression="zstd", use_dictionary=dictionary) as writer:
+    with month_writer(target, schema) as writer:
         for lo, hi in zones(inputs):
             rows = inputs.fill(_merge_zone(inputs, lo, hi, tally, None))
             if SEQUENCE in schema.names:
@@ -190,6 +192,13 @@ def rewrite(inputs: Inputs, target: Path, sequence: Iterator[int]) -> Tally:
             for part in _row_groups(rows):
                 writer.write_table(part, row_group_size=max(part.num_rows, 1))
     return tally
+
+
+def month_writer(target: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Open a month's file for writing."""
+    keep_plain = {"id", "_raw", "description", "created"}
+    dictionary = [field.name for field in schema if pa.types.is_string(field.type) and field.name not in keep_plain]
+    return pq.ParquetWriter(target, schema, compression="zstd", use_dictionary=dictionary)
 
 
 def _merge_zone(inputs: Inputs, lo: int, hi: int, tally: Tally, columns: list[str] | None) -> pa.Table:
@@ -219,21 +228,23 @@ def _merge_zone(inputs: Inputs, lo: int, hi: int, tally: Tally, columns: list[st
     return merged if columns is not None else _sorted(merged, inputs.table)
 
 
-_State = tuple[int | None, Any, str]
-"""All that may change in a row: its place in its parent, whether it was found gone, its JSON."""
+_State = tuple[int | None, Any, bool, str]
+"""All that may change in a row: its place in its parent, whether it was found gone, whether it is older than the
+account's start (which may be moved), its JSON."""
 
 
 def _states(rows: pa.Table) -> Iterator[_State]:
     count = rows.num_rows
     places = rows.column(POSITION).to_pylist() if POSITION in rows.schema.names else [None] * count
-    return zip(places, rows.column("_deleted_at").to_pylist(), rows.column("_raw").to_pylist(), strict=True)
+    older = map(bool, rows.column(BEFORE_START).to_pylist())  # null, in old files, means false
+    return zip(places, rows.column("_deleted_at").to_pylist(), older, rows.column("_raw").to_pylist(), strict=True)
 
 
 def _equal(before: _State, after: _State) -> bool:
-    if before[:2] != after[:2]:
+    if before[:3] != after[:3]:
         return False
     # A list and a retrieve call may indent the same object differently: compare the content when the text differs.
-    return before[2] == after[2] or msgspec.json.decode(before[2]) == msgspec.json.decode(after[2])
+    return before[3] == after[3] or msgspec.json.decode(before[3]) == msgspec.json.decode(after[3])
 
 
 def _mark_gone(old: pa.Table, table: Table, gone: Mapping[str, Any], tally: Tally) -> pa.Table:

@@ -31,7 +31,7 @@ from obstore.store import from_url
 from redisu_pipeline.common.problems import ConfigurationError, Failed, Problem, Refusal
 from redisu_pipeline.lake.local_storage import failures
 from redisu_pipeline.lake.scratch import Scratch
-from redisu_pipeline.lake.storage import ABSENT, ANY, Blob, Conflict, Entry, Expectation
+from redisu_pipeline.lake.storage import ABSENT, ANY, PROBE, Blob, Conflict, Entry, Expectation
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta, PutMode, PutResult
@@ -74,9 +74,8 @@ class ObjectStorage:
         return f"{self.root}/{path}"
 
     def probe(self) -> None:
-        path = f".staging/probe-{secrets.token_hex(8)}"
-        self.write(path, b"redisu", expect=ANY)
-        self.delete(path)
+        self.write(PROBE, b"redisu", expect=ANY)
+        self.delete(PROBE)
 
     def read(self, path: str) -> Blob | None:
         with _answers(self.uri(path)):

@@ -7,7 +7,7 @@ A damaged page (power cut) is dropped and read again: a crash costs requests, ne
 import errno
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -136,6 +136,15 @@ class PageStore:
         for page in pages:
             if note := self.load(page).get(NOTE):
                 yield note
+
+    def holds(self, wanted: Callable[[str, pa.Table], bool]) -> bool:
+        """Tell whether any checkpoint has rows that are ``wanted`` (asked with the table's name)."""
+        names = [entry.path.rsplit("/", 1)[-1] for entry in self._storage.list(self._folder)]
+        for page in (PageName.decode(name) for name in names if name.endswith(".page")):
+            for table, stream in (self._body(page) or {}).items():
+                if table != NOTE and wanted(table, pa.ipc.open_stream(stream).read_all()):
+                    return True
+        return False
 
     def clear(self) -> None:
         """Forget everything: the rows have landed, or cannot be used."""

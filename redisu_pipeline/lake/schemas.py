@@ -23,8 +23,10 @@ ARROW_TYPE: Mapping[Kind, pa.DataType] = {
     Kind.TOTAL: pa.int64(),
 }
 LEADING = (("id", pa.string()), ("created", INSTANT), ("livemode", pa.bool_()))
-TRAILING = (("_synced_at", INSTANT), ("_deleted_at", INSTANT), ("_raw", pa.string()))
+BEFORE_START = "_before_start"
+TRAILING = (("_synced_at", INSTANT), ("_deleted_at", INSTANT), (BEFORE_START, pa.bool_()), ("_raw", pa.string()))
 SEQUENCE = "_seq"
+_PERSONAL = "; personal data, null once erased"
 IN_ANOTHER_CURRENCY = ("presentment_details_", "filing_")
 """How columns begin whose money is not in the row's `currency`: no sums are made of them."""
 STANDARD_DOCS: Mapping[str, str] = {
@@ -34,7 +36,9 @@ STANDARD_DOCS: Mapping[str, str] = {
     "livemode": "False for sandbox and test data",
     "_synced_at": "When this state of the row was read",
     "_deleted_at": "When the object was found gone at Stripe; null while it exists",
-    "_raw": "The object's JSON as Stripe sent it; personal data",
+    BEFORE_START: "Made before the account's `start` and kept because something since then refers to it: it gives tax "
+    "splits but no journals. Null (in files of an older version) means false",
+    "_raw": "The object's JSON as Stripe sent it; personal data (null in it once erased)",
     SEQUENCE: "Order in which we stored the events of this account: consumers keep their place by it",
 }
 
@@ -55,7 +59,7 @@ def schema_of(table: Table) -> pa.Schema:
 @cache
 def docs_of(table: Table) -> Mapping[str, str]:
     """Return what each column of ``table`` means, for the UI and the generated DDL."""
-    own = {column.name: column.doc for column in table.columns}
+    own = {column.name: column.doc + _PERSONAL * column.personal for column in table.columns}
     return {name: own.get(name) or STANDARD_DOCS[name] for name in schema_of(table).names}
 
 

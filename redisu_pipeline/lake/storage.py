@@ -19,6 +19,9 @@ from redisu_pipeline.common.problems import ConfigurationError, Problem
 
 OBJECT_SCHEMES: Final = frozenset({"s3", "s3a", "gs", "abfs", "abfss", "az"})
 
+PROBE: Final = ".staging/probe"
+"""What `Storage.probe` writes and removes: one name, so that what a killed process left is removed by the next."""
+
 
 class Expected(Enum):
     """What a writer expects to find when it does not name a tag."""
