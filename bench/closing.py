@@ -23,11 +23,14 @@ import pyarrow.parquet as pq
 
 from bench.model import Row
 from redisu_pipeline.close.pins import SOURCES
+from redisu_pipeline.lake.derived import Derivation, DerivedMonth, write_months
 from redisu_pipeline.lake.local_storage import LocalStorage
 from redisu_pipeline.lake.manifest import Cursor, FileEntry, Manifest, RunProof, write_manifest
 from redisu_pipeline.lake.schemas import schema_of
 from redisu_pipeline.lake.storage import ABSENT
 from redisu_pipeline.tables.registry import TABLES
+from redisu_pipeline.tax.model import JurisdictionRow, Place
+from redisu_pipeline.tax.table import TAX_BY_JURISDICTION, sums_of, to_arrow
 
 MONTH = "2026-10"
 START = datetime(2026, 10, 1, tzinfo=UTC)
@@ -117,6 +120,7 @@ def make_lake(folder: Path, transactions: int) -> None:
     made = {**_sale_tables(sales), **_money_tables(sales)}
     for table in SOURCES:
         _write(storage, folder / "lake", table, made.get(table))
+    _write_tax(storage, sales)
 
 
 def _sales(count: int) -> pl.DataFrame:
@@ -257,6 +261,26 @@ def _money_tables(sales: pl.DataFrame) -> Mapping[str, pl.DataFrame]:
         "refunds": refunds,
         "payouts": payouts,
     }
+
+
+def _write_tax(storage: LocalStorage, sales: pl.DataFrame) -> None:
+    """Write tax by jurisdiction, which a sync derives: by state, what was collected and what went back."""
+    tax = (pl.col("tax0") + pl.col("tax1")).alias("tax")
+    back = pl.col("n") % REFUNDED == 0
+    taxed = sales.filter(pl.col("tax0") > 0).with_columns(tax)
+    sums = taxed.group_by("state").agg(
+        net=pl.col("net").sum() - pl.col("net").filter(back).sum(),
+        collected=pl.col("tax").sum(),
+        refunded=pl.col("tax").filter(back).sum(),
+    )
+    until = START + timedelta(days=31)
+    rows = [
+        JurisdictionRow(MONTH, Place("US", state, "sales_tax", "usd"), net, collected, refunded, "invoice", True, until)
+        for state, net, collected, refunded in sums.sort("state").rows()
+    ]
+    derivation = Derivation(storage, "us", "bench", until, lambda: None)
+    months = {MONTH: DerivedMonth(to_arrow("us", rows), sums_of(rows))}
+    write_months(derivation, TAX_BY_JURISDICTION, months, Cursor(complete_until=until.isoformat()))
 
 
 def _instant(seconds: str) -> pl.Expr:

@@ -31,5 +31,8 @@ def grouped_side(row: ControlRow, amount: Decimal) -> str:
 
 
 def _with_decimals(amount: Decimal, currency: str) -> Decimal:
-    rounded = round(amount, exponent(currency))
+    try:
+        rounded = round(amount, exponent(currency))
+    except ValueError:  # a currency that Stripe's table lacks: the month is blocked by C17, and shown all the same
+        return amount.normalize()
     return rounded if rounded == amount else amount.normalize()

@@ -15,6 +15,13 @@ from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.settings import Account, Settings
 from redisu_pipeline.journals.books import Books, CourseTerms, Frame, Policy
 
+HELD = {
+    "transactions": "balance_transactions",
+    "invoices": "invoices",
+}
+"""Frames that many rules and controls stand on, with their tables: read once where they are not too large."""
+MOST_HELD = 3_000_000
+
 KINDS: Mapping[str, type[pl.DataType]] = {"string": pl.String, "int64": pl.Int64}
 
 
@@ -22,6 +29,9 @@ def read_books(settings: Settings, account: Account, period: Month, pins: Pins) 
     """Return the books of ``account`` for ``period`` over the pinned files."""
     tables = _Tables(pins, account.timezone)
     frames = {name: nw.from_native(frame) for name, frame in tables.all().items()}
+    for name, table in HELD.items():
+        if pins.rows.get(table, 0) <= MOST_HELD:
+            frames[name] = keep(frames[name])
     return Books(period=period, policy=policy_of(settings, account), frames=frames, make=make, keep=keep)
 
 
@@ -74,10 +84,10 @@ class _Tables:
             ),
             "invoices": self._invoices(),
             "invoice_lines": self._table(
-                "invoice_lines", "id invoice position amount discount_amount product metadata_course"
+                "invoice_lines", "id invoice created position amount discount_amount product metadata_course"
             ),
             "invoice_taxes": self._table(
-                "invoice_taxes", "invoice invoice_line amount tax_behavior tax_rate country state tax_type"
+                "invoice_taxes", "invoice invoice_line created amount tax_behavior tax_rate country state tax_type"
             ),
             "products": self._table("products", "id metadata_course"),
             "refunds": self._refunds(),
@@ -115,7 +125,7 @@ class _Tables:
 
     def _invoices(self) -> pl.LazyFrame:
         columns = (
-            "id status total total_excluding_tax tax_amount amount_paid amount_overpaid amount_paid_off_stripe "
+            "id created status total total_excluding_tax tax_amount amount_paid amount_overpaid amount_paid_off_stripe "
             "pre_payment_credit_notes_amount metadata_course livemode test_clock"
         )
         # One that was sent to be paid later counts when it was paid: no receivable is kept until then.

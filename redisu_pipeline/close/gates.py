@@ -1,7 +1,7 @@
 """What stops a close, a final month or a lock: one clear line each."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from redisu_pipeline.close.pins import Pins
@@ -93,10 +93,10 @@ def problems(
     return tuple(found)
 
 
-def refused_lines(page: ClosedMonth, states: States) -> tuple[Problem, ...]:
-    """Say what NetSuite would refuse or silently change."""
+def refused_lines(page: ClosedMonth, states: States, used: Container[str]) -> tuple[Problem, ...]:
+    """Say what NetSuite would refuse or silently change; ``used`` are the external ids of earlier months."""
     locked = frozenset(str(month) for month, state in states.items() if state.status == LOCKED)
-    return lint(page, closed_periods=locked)
+    return lint(page, used, locked)
 
 
 def decisions(settings: Settings, account: Account) -> str:

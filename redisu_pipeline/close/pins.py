@@ -31,6 +31,7 @@ class Pins:
     files: Mapping[str, tuple[Path, ...]]
     cursors: Mapping[str, Cursor]
     hashes: Mapping[str, str]  # "<table>/<month>" -> sha256
+    rows: Mapping[str, int]
 
     def scan(self, table: str) -> pl.LazyFrame:
         """Return a table's rows that exist at Stripe; an empty frame where nothing was ever synced."""
@@ -59,7 +60,11 @@ def pin(storage: Storage, account: str, tables: Iterable[str] = SOURCES) -> Pins
     problems = [problem for _, problem in fetched if problem is not None]
     if problems:
         raise Failed(problems)
-    return Pins(dict(_by_table(entries, fetched)), cursors, {f"{table}/{e.month}": e.sha256 for table, e in entries})
+    rows: dict[str, int] = {}
+    for table, entry in entries:
+        rows[table] = rows.get(table, 0) + entry.rows
+    hashes = {f"{table}/{entry.month}": entry.sha256 for table, entry in entries}
+    return Pins(dict(_by_table(entries, fetched)), cursors, hashes, rows)
 
 
 def listed(storage: Storage, account: str) -> dict[str, str]:

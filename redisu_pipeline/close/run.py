@@ -7,37 +7,27 @@ that is not locked. A month that is final but not locked is derived again when w
 import getpass
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from redisu_pipeline.close import gates, gathering, writing
 from redisu_pipeline.close.balances import trial_balance
 from redisu_pipeline.close.books import read_books
-from redisu_pipeline.close.chart import heading_of
+from redisu_pipeline.close.draft import Drafter
 from redisu_pipeline.close.fingerprint import fingerprint
-from redisu_pipeline.close.late_changes import (
-    accounts_by_number,
-    delta,
-    late_journal,
-    standing_of,
-    totals_of,
-)
-from redisu_pipeline.close.pins import Pins, pin
+from redisu_pipeline.close.pins import pin
 from redisu_pipeline.close.reading import report_of
 from redisu_pipeline.close.report import CloseReport
-from redisu_pipeline.close.sources import Journal, journal_of
+from redisu_pipeline.close.sources import Journal
 from redisu_pipeline.close.stored import FINAL, LOCKED, OPEN, PeriodState, Stored
 from redisu_pipeline.close.view import MonthView, tax_rows
 from redisu_pipeline.common import clock
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.settings import Account, Settings
-from redisu_pipeline.controls.inputs import VersionCheck
 from redisu_pipeline.controls.run import run as run_controls
 from redisu_pipeline.export.files import render
 from redisu_pipeline.extract.figures import read_figures
-from redisu_pipeline.journals.books import Books
-from redisu_pipeline.journals.derive import Derived, derive
-from redisu_pipeline.journals.model import JournalLine
 from redisu_pipeline.lake.catalog import write_catalog
 from redisu_pipeline.lake.derived import Derivation
 from redisu_pipeline.lake.locks import writer_lock
@@ -95,19 +85,6 @@ def close(
         return report
 
 
-@dataclass(frozen=True)
-class _Drafted:
-    """A month as it was just derived: its own journal, then late changes of locked months."""
-
-    journals: tuple[Journal, ...]
-    derived: Derived
-    versions: tuple[VersionCheck, ...]
-
-    @property
-    def lines(self) -> list[JournalLine]:
-        return [line for journal in self.journals for line in journal.lines]
-
-
 class _Desk:
     """Everything that closing one account needs."""
 
@@ -118,7 +95,6 @@ class _Desk:
         self._derivation, self._tell = derivation, tell
         self._stored = Stored(derivation.storage, account.name)
         self._states = self._stored.states()
-        self._unchanged: dict[str, str] = {}  # what is to be remembered of locked months that were derived alike
 
     def close(self, period: Month, signature: Signature | None) -> CloseReport:
         notes = self._refresh_earlier(period)
@@ -138,14 +114,12 @@ class _Desk:
         notes: list[str] = []
         for month, state in list(self._states.items()):
             if month < period and state.status == FINAL:
-                seen = self._stored.seen().get(f"final/{month}")
-                if seen != self._fingerprint(pin(self._derivation.storage, self._account.name), month):
+                pins = pin(self._derivation.storage, self._account.name)
+                now = fingerprint(self._settings, self._account, pins.hashes, month)
+                if self._stored.seen().get(f"final/{month}") != now:
                     again = self._derive(month, ())
                     notes += [f"{month} had changed since it was final and was derived again: it is {again.status}"]
         return tuple(notes)
-
-    def _fingerprint(self, pins: Pins, month: Month) -> str:
-        return fingerprint(self._settings, self._account, pins.hashes, month)
 
     def _derive(self, period: Month, notes: Sequence[str]) -> CloseReport:
         settings, account = self._settings, self._account
@@ -155,9 +129,9 @@ class _Desk:
         pins = pin(self._derivation.storage, account.name)
         gates.something_synced(account, pins)
         books = read_books(settings, account, period, pins)
-        drafted = self._draft(books, pins)
-        earlier = self._stored.lines(before=period)
-        lines = sorted(drafted.lines, key=lambda line: (line.external_id, line.line))
+        drafter = Drafter(settings, account, self._stored, self._states, pins)
+        drafted = drafter.draft(books)
+        earlier, lines = self._stored.lines(before=period), drafted.lines
         flat = [line for of_month in earlier.values() for line in of_month]
         storage = self._derivation.storage
         taxes = gathering.taxes_of(storage, account.name, period)
@@ -178,22 +152,24 @@ class _Desk:
             storage=storage,
         )
         self._tell(f"{account.name} {period}: controls")
-        controls = run_controls(gathering.control_inputs(gathered))
-        balances = trial_balance(settings, account, flat, lines)
-        problems = gates.problems(account, period, controls, drafted.derived.blocked)
-        changed = writing.write_journals(self._derivation, period, drafted.journals)
+        with ThreadPoolExecutor(1) as beside:  # writing is Arrow's work, controlling is Polars'
+            written = beside.submit(writing.write_journals, self._derivation, period, drafted.journals)
+            controls = run_controls(gathering.control_inputs(gathered))
+        changed = written.result()
         changed = writing.write_controls(self._derivation, period, controls) or changed
+        balances = trial_balance(settings, account, flat, lines)
+        problems = gates.problems(account, period, controls, drafted.blocked)
         state = self._state(period, drafted.journals, final=not problems)
         page = MonthView(settings, account, books).page(
-            state, lines, controls, balances, tax_rows(taxes, period), drafted.derived.blocked
+            state, lines, controls, balances, tax_rows(taxes, period), drafted.blocked
         )
-        problems += gates.refused_lines(page, self._states)
+        problems += gates.refused_lines(page, self._states, {line.external_id for line in flat})
         if problems and state.status == FINAL:
             state = self._state(period, drafted.journals, final=False)
             page = replace(page, status=state.status)
         self._tell(f"{account.name} {period}: exports")
         exports = writing.write_exports(self._derivation, period, render(page))
-        self._keep(state, {f"final/{period}": self._fingerprint(pins, period)})
+        self._keep(state, {**drafted.unchanged, f"final/{period}": drafter.fingerprint(period)})
         late = [f"late changes of {one.adjusts_period}: {one.external_id}" for one in lines if one.adjusts_period]
         return CloseReport(
             account=account.name,
@@ -204,57 +180,10 @@ class _Desk:
             trial_balance=balances,
             exports=exports,
             changed=changed,
-            notes=(*notes, *dict.fromkeys(late)),
+            notes=(*notes, *dict.fromkeys(late), *(str(problem) for problem in figures.problems)),
             problems=problems,
             page=page,
         )
-
-    def _draft(self, books: Books, pins: Pins) -> _Drafted:
-        """Derive the month, and for the first month that is not locked the late changes of locked ones."""
-        period, derived = books.period, derive(books)
-        own = self._journal(derived, period)
-        journals, versions = [own], list[VersionCheck]()
-        if gates.first_not_locked(self._account, self._states) == period:
-            for locked in (month for month, state in self._states.items() if state.status == LOCKED):
-                late, sums = self._late(locked, period, pins)
-                versions += sums
-                journals += [late] if late is not None else []
-        return _Drafted(tuple(journals), derived, tuple(versions))
-
-    def _late(self, locked: Month, period: Month, pins: Pins) -> tuple[Journal | None, Sequence[VersionCheck]]:
-        """Return the difference between a locked month and what today's data derive for it, None when there is none."""
-        seen = self._stored.seen().get(f"locked/{locked}")
-        now = self._fingerprint(pins, locked)
-        stored = self._stored.lines(before=period)
-        standing_lines = [
-            line for lines in stored.values() for line in lines if (line.adjusts_period or line.period) == str(locked)
-        ]
-        stands = totals_of(standing_lines)
-        if seen == now:
-            return None, gathering.version_checks(locked, stands, stands, "its sources have not changed")
-        derived = derive(read_books(self._settings, self._account, locked, pins))
-        fresh = self._journal(derived, locked)
-        wanted = totals_of(fresh.lines)
-        if wanted == stands:
-            self._unchanged[f"locked/{locked}"] = now
-            return None, gathering.version_checks(locked, wanted, stands, "")
-        standing = standing_of(locked, stored, self._stored.sources(stored))
-        heading = heading_of(
-            self._settings,
-            self._account,
-            period,
-            version=standing.version + 1,
-            adjusts=locked,
-            posted=accounts_by_number(standing.lines, fresh.lines),
-        )
-        late = late_journal(delta(fresh, standing), heading)
-        return late, gathering.version_checks(
-            locked, wanted, totals_of([*standing_lines, *late.lines]), "late changes posted"
-        )
-
-    def _journal(self, derived: Derived, period: Month) -> Journal:
-        heading = heading_of(self._settings, self._account, period)
-        return journal_of(derived.postings.collect().to_polars(), derived.totals, heading)
 
     # -- states ----------------------------------------------------------------------------------------------------
 
@@ -269,7 +198,7 @@ class _Desk:
         return PeriodState(period, FINAL if final else OPEN, max(own, default=1), digest, at)
 
     def _keep(self, state: PeriodState, seen: Mapping[str, str]) -> None:
-        writing.write_state(self._derivation, state, {**self._unchanged, **seen})
+        writing.write_state(self._derivation, state, seen)
         self._states[state.period] = state
 
     def _already_locked(self, state: PeriodState, notes: Sequence[str]) -> CloseReport:
@@ -287,6 +216,6 @@ class _Desk:
         assert report.page is not None
         page = replace(report.page, status=LOCKED, locked_by=state.locked_by, locked_at=state.locked_at)
         exports = writing.write_exports(self._derivation, period, render(page))
-        pins = pin(self._derivation.storage, self._account.name)
-        self._keep(state, {f"locked/{period}": self._fingerprint(pins, period)})
+        # What it was derived from, not what lies there by now: a sync may have come between.
+        self._keep(state, {f"locked/{period}": self._stored.seen()[f"final/{period}"]})
         return replace(report, status=LOCKED, exports=exports, page=page)

@@ -1,7 +1,7 @@
 """Writing a closed month: sources, lines, controls, exports, and last its state, which makes the rest count."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 import polars as pl
@@ -15,19 +15,19 @@ from redisu_pipeline.common.periods import Month
 from redisu_pipeline.controls.model import ControlRow
 from redisu_pipeline.journals.model import JournalLine
 from redisu_pipeline.lake.catalog import CatalogTable
-from redisu_pipeline.lake.derived import Derivation, DerivedMonth, write_months
+from redisu_pipeline.lake.derived import Derivation, DerivedMonth, Slices, write_months
 from redisu_pipeline.lake.manifest import Cursor, Sums, read_manifest
 from redisu_pipeline.lake.netsuite_tables import CONTROLS, JOURNAL_LINES, JOURNAL_SOURCES, PERIODS
 from redisu_pipeline.lake.storage import ANY
 
 E8 = Decimal(10**8)
+SLICE = 500_000
 
 
 def write_journals(derivation: Derivation, period: Month, journals: Sequence[Journal]) -> bool:
     """Write the month's sources and lines; tell whether one of them became another."""
     lines = [line for journal in journals for line in journal.lines]
-    tables = [_sources(journal, derivation.account, period) for journal in journals]
-    sources = pa.concat_tables(tables) if tables else JOURNAL_SOURCES.schema.empty_table()
+    sources = Slices(sum(one.legs.height for one in journals), _slices(journals, derivation.account, period))
     changed = _write(derivation, JOURNAL_SOURCES, period, sources, _source_sums(journals))
     return _write(derivation, JOURNAL_LINES, period, lines_table(lines), _line_sums(lines)) or changed
 
@@ -74,35 +74,52 @@ def exports_folder(account: str, period: Month) -> str:
     return f"exports/netsuite/{account}/{period}"
 
 
-def _write(derivation: Derivation, table: CatalogTable, period: Month, rows: pa.Table, sums: Sums) -> bool:
+def _write(derivation: Derivation, table: CatalogTable, period: Month, rows: pa.Table | Slices, sums: Sums) -> bool:
     manifest, _ = read_manifest(derivation.storage, table.name, derivation.account, table.area)
     cursor = manifest.cursor if manifest else Cursor()
     return bool(write_months(derivation, table, {str(period): DerivedMonth(rows, sums)}, cursor))
 
 
-def _sources(journal: Journal, account: str, period: Month) -> pa.Table:
-    """Return a journal's legs as rows of `journal_sources`."""
-    rates = journal.legs["rate_e8"].drop_nulls().unique().to_list()
-    known = pl.DataFrame(
-        {"rate_e8": rates, "exchange_rate": [Decimal(rate) / E8 for rate in rates]},
-        schema={"rate_e8": pl.Int64, "exchange_rate": pl.Decimal(18, 8)},
-    )
-    ids = pl.Series([line.external_id for line in journal.lines], dtype=pl.String)
-    numbers = pl.Series([line.line for line in journal.lines], dtype=pl.Int32)
-    named = journal.legs.join(known, on="rate_e8", how="left", maintain_order="left").select(
-        pl.lit(account).cast(pl.Categorical).alias("account"),
-        pl.lit(str(period)).alias("period"),
-        pl.lit(ids).gather(pl.col("place")).alias("external_id"),
-        pl.lit(numbers).gather(pl.col("place")).alias("line"),
-        "source_object",
-        "source_id",
-        pl.col("amount").alias("amount_minor"),
-        "currency",
-        pl.col("presentment_amount").alias("presentment_amount_minor"),
-        "presentment_currency",
-        "exchange_rate",
-    )
-    return named.to_arrow().cast(JOURNAL_SOURCES.schema)
+def _slices(journals: Sequence[Journal], account: str, period: Month) -> Iterator[pa.Table]:
+    """Yield the legs of journals as rows of `journal_sources`, some at a time: all at once take twice the memory."""
+    for journal in journals:
+        for start in range(0, journal.legs.height, SLICE):
+            yield _sources(journal, journal.legs.slice(start, SLICE), account, period)
+
+
+def _sources(journal: Journal, legs: pl.DataFrame, account: str, period: Month) -> pa.Table:
+    """Return some legs of a journal as rows of `journal_sources`."""
+    places, count = legs["place"].to_arrow(), legs.height
+    columns = {
+        "account": pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), count), [account]),
+        "period": pa.repeat(str(period), count),
+        "external_id": pa.array([line.external_id for line in journal.lines], pa.string()).take(places),
+        "line": pa.array([line.line for line in journal.lines], pa.int32()).take(places),
+        "source_object": _texts(legs["source_object"]),
+        "source_id": legs["source_id"].to_arrow(),
+        "amount_minor": legs["amount"].to_arrow(),
+        "currency": _texts(legs["currency"]),
+        "presentment_amount_minor": legs["presentment_amount"].to_arrow(),
+        "presentment_currency": _texts(legs["presentment_currency"]),
+        "exchange_rate": _rates(legs["rate_e8"]),
+    }
+    return pa.table(columns).cast(JOURNAL_SOURCES.schema)
+
+
+def _texts(categories: pl.Series) -> pa.Array:
+    """Return a column of categories as texts."""
+    known = sorted(categories.drop_nulls().unique().cast(pl.String).to_list())
+    codes = categories.cast(pl.String).cast(pl.Enum(known)).to_physical().cast(pl.Int64)
+    return pa.array(known, pa.string()).take(codes.to_arrow())
+
+
+def _rates(rates_e8: pl.Series) -> pa.Array:
+    """Return rates × 10^8 as decimals."""
+    known = sorted(rates_e8.drop_nulls().unique().to_list())
+    if not known:
+        return pa.nulls(len(rates_e8), pa.decimal128(18, 8))
+    place = rates_e8.replace_strict(known, list(range(len(known))), default=None, return_dtype=pl.Int32)
+    return pa.array([Decimal(rate) / E8 for rate in known], pa.decimal128(18, 8)).take(place.to_arrow())
 
 
 def _source_sums(journals: Sequence[Journal]) -> Sums:

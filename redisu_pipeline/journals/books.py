@@ -22,10 +22,11 @@ COLUMNS: Mapping[str, str] = {
     "fees": "transaction amount type",
     "charges": "id currency amount amount_captured payment_intent status livemode",
     "invoice_payments": "invoice payment_intent charge status",
-    "invoices": "id period day currency status total total_excluding_tax tax_amount amount_paid amount_overpaid "
-    "amount_paid_off_stripe pre_payment_credit_notes_amount metadata_course automatic sent livemode test_clock",
-    "invoice_lines": "id invoice position amount discount_amount product metadata_course",
-    "invoice_taxes": "invoice invoice_line amount tax_behavior tax_rate country state tax_type",
+    "invoices": "id created period day currency status total total_excluding_tax tax_amount amount_paid "
+    "amount_overpaid amount_paid_off_stripe pre_payment_credit_notes_amount metadata_course automatic sent livemode "
+    "test_clock",
+    "invoice_lines": "id invoice created position amount discount_amount product metadata_course",
+    "invoice_taxes": "invoice invoice_line created amount tax_behavior tax_rate country state tax_type",
     "products": "id metadata_course",
     "refunds": "id charge amount status created day transaction failure_transaction livemode",
     "credit_notes": "id invoice total status created period day voided_at void_period void_day to_balance pre_payment",

@@ -40,36 +40,54 @@ def revenue(books: Books, invoices: Frame) -> Frame:
     named = lines.with_columns(
         nw.coalesce(nw.col("course"), nw.col("metadata_course"), nw.lit(UNKNOWN)).alias("course")
     )
-    by_course = named.group_by("invoice", "course").agg(
-        nw.col("net").sum().alias("weight"),
-        nw.col("position").min().alias("position"),
-        *[nw.col(name).min() for name in ("entry", "currency", "presentment_currency", "rate_e8", "whole", "day")],
-    )
-    shared = _shared(books, by_course)
+    shared = _shared(books, named)
     ratable = [course for course, terms in books.policy.courses.items() if terms.access_days]
     role = nw.when(nw.col("course").is_in(ratable)).then(nw.lit("deferred")).otherwise(nw.lit("revenue"))
     return shared.with_columns(role.alias("role"), nw.col("weight").alias("presentment"))
 
 
-def _shared(books: Books, by_course: Frame) -> Frame:
-    """Add `amount`, the course's part of `whole`: largest remainder, ties to the earlier line, as money.allocate."""
-    kept = books.keep(by_course)
-    sums = kept.group_by("invoice").agg(nw.len().alias("courses"), nw.col("weight").sum().alias("weights"))
-    joined = kept.join(sums, on="invoice", how="left").rename({"invoice": "id"})
-    single = joined.filter(nw.col("courses") == 1).with_columns(nw.col("whole").alias("amount"))
-    several = joined.filter(nw.col("courses") > 1).with_columns(
+_OF_INVOICE = ("entry", "currency", "presentment_currency", "rate_e8", "whole", "day")
+_SHARED = ["id", "course", "weight", "entry", "currency", "presentment_currency", "rate_e8", "day", "amount"]
+
+
+def _shared(books: Books, lines: Frame) -> Frame:
+    """Add `amount`, the course's part of `whole`: largest remainder, ties to the earlier line, as money.allocate.
+
+    Most invoices have one line: it takes the whole, and nothing is grouped for it.
+    """
+    counted = lines.group_by("invoice").agg(nw.len().alias("lines"))
+    kept = books.keep(lines.join(counted, on="invoice", how="left"))
+    single = kept.filter(nw.col("lines") == 1).with_columns(
+        nw.col("invoice").alias("id"), nw.col("net").alias("weight"), nw.col("whole").alias("amount")
+    )
+    several = _by_course(kept.filter(nw.col("lines") > 1)).with_columns(nw.col("invoice").alias("id"))
+    return nw.concat([single.select(*_SHARED), _allocated(several).select(*_SHARED)], how="vertical")
+
+
+def _by_course(lines: Frame) -> Frame:
+    by_course = lines.group_by("invoice", "course").agg(
+        nw.col("net").sum().alias("weight"),
+        nw.col("position").min().alias("position"),
+        *[nw.col(name).min() for name in _OF_INVOICE],
+    )
+    # The rounding of tiny invoices may leave a course below nothing: it takes no part.
+    return by_course.with_columns(nw.when(nw.col("weight") < 0).then(0).otherwise(nw.col("weight")).alias("weight"))
+
+
+def _allocated(by_course: Frame) -> Frame:
+    weights = nw.col("weight").sum().over("id")
+    several = by_course.with_columns(
         (nw.col("whole") * nw.col("weight")).alias("product"),
-        nw.when(nw.col("weights") > 0).then(nw.col("weights")).otherwise(1).alias("weights"),
+        nw.when(weights > 0).then(weights).otherwise(1).alias("weights"),
+        nw.lit(1).alias("one"),
     )
     parted = several.with_columns(
         floor_divided(nw.col("product"), nw.col("weights")).alias("part"),
         (nw.col("product") % nw.col("weights") * -1).alias("rest"),
-        nw.lit(1).alias("one"),
     )
     turn = nw.col("one").cum_sum().over("id", order_by=["rest", "position"])
     left = nw.col("whole") - nw.col("part").sum().over("id")
-    whole = parted.with_columns(turn.alias("turn"), left.alias("left"))
-    amount = nw.col("part") + nw.when(nw.col("turn") <= nw.col("left")).then(1).otherwise(0)
-    allocated = whole.with_columns(amount.alias("amount"))
-    columns = ["id", "course", "weight", "entry", "currency", "presentment_currency", "rate_e8", "day", "amount"]
-    return nw.concat([single.select(*columns), allocated.select(*columns)], how="vertical")
+    placed = parted.with_columns(turn.alias("turn"), left.alias("left"))
+    return placed.with_columns(
+        (nw.col("part") + nw.when(nw.col("turn") <= nw.col("left")).then(1).otherwise(0)).alias("amount")
+    )

@@ -1,6 +1,7 @@
 """All journals of one account and month: every rule once, then lines. The same books give the same lines."""
 
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import narwhals as nw
@@ -38,11 +39,15 @@ class Derived:
 
 def derive(books: Books) -> Derived:
     """Return everything that the month's books consist of."""
-    fee_legs, unknown = fees.postings(books)
-    returned, without = refunds.postings(books)
-    held, alone = reserves.postings(books)
-    single = frame_of(books, [*returned, *held, *deferral.postings(books)])
-    frames = [sales.postings(books), fee_legs, disputes.postings(books), payouts.postings(books), single]
+    # Returns are worked out row by row in Python: another thread does that while the engine is busy with the rest.
+    with ThreadPoolExecutor(1) as beside:
+        returns = beside.submit(refunds.postings, books)
+        sold, (fee_legs, unknown) = sales.postings(books), fees.postings(books)
+        held, alone = reserves.postings(books)
+        released = deferral.postings(books)
+        returned, without = returns.result()
+    single = frame_of(books, [*returned, *held, *released])
+    frames = [sold, fee_legs, disputes.postings(books), payouts.postings(books), single]
     postings = books.keep(together(frames))
     totals = totals_of(postings)
     return Derived(postings, totals, (*unknown, *without, *alone, *_nameless(postings, totals)))

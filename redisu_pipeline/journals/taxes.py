@@ -17,24 +17,35 @@ def tax_role(country: str) -> str:
 def of_invoices(books: Books, invoices: Frame) -> Frame:
     """Return the tax of ``invoices`` (see sales.invoiced_of) by jurisdiction, in both currencies.
 
-    One row per invoice and place: `id, entry, currency, role, country, state, amount, presentment, …`. Each tax rate's
-    total is converted by itself, then they are added by place.
+    One row per invoice and place: `id, entry, currency, role, country, state, amount, presentment, …`. Where currencies
+    differ, each tax rate's total is converted by itself before they are added by place.
     """
-    by_rate = (
+    columns = ["id", "entry", "currency", "presentment_currency", "rate_e8", "up", "down"]
+    taxed = (
         books["invoice_taxes"]
         .filter(nw.col("amount") != 0)
-        .group_by("invoice", "tax_rate", "country", "state")
-        .agg(nw.col("amount").sum().alias("presentment"))
+        .select("invoice", "tax_rate", "country", "state", nw.col("amount").alias("presentment"))
     )
-    columns = ["id", "entry", "currency", "presentment_currency", "rate_e8", "up", "down"]
-    joined = by_rate.join(invoices.select(*columns), left_on="invoice", right_on="id", how="inner")
-    rate = nw.col("rate_e8")
-    whole = converted(nw.col("presentment"), rate.fill_null(0), nw.col("up"), nw.col("down"))
-    settled = nw.when(rate.is_null()).then(nw.col("presentment")).otherwise(whole)
-    placed = joined.with_columns(settled.alias("amount"), *_place())
-    place = ("invoice", "entry", "currency", "presentment_currency", "rate_e8", "role", "country", "state")
-    summed = placed.group_by(*place).agg(nw.col("amount").sum(), nw.col("presentment").sum())
-    return summed.with_columns(nw.col("invoice").alias("id"))
+    joined = taxed.join(invoices.select(*columns), left_on="invoice", right_on="id", how="inner")
+    same = joined.filter(nw.col("rate_e8").is_null()).with_columns(nw.col("presentment").alias("amount"))
+    by_rate = (
+        joined.filter(~nw.col("rate_e8").is_null())
+        .group_by("invoice", "tax_rate", "country", "state", *columns[1:])
+        .agg(nw.col("presentment").sum())
+    )
+    settled = converted(nw.col("presentment"), nw.col("rate_e8"), nw.col("up"), nw.col("down"))
+    kept = ["invoice", "country", "state", *columns[1:5], "presentment", "amount"]
+    both = nw.concat([same.select(*kept), by_rate.with_columns(settled.alias("amount")).select(*kept)], how="vertical")
+    return _by_place(both)
+
+
+def _by_place(taxes: Frame) -> Frame:
+    summed = taxes.group_by("invoice", "country", "state").agg(
+        nw.col("amount").sum(),
+        nw.col("presentment").sum(),
+        *[nw.col(name).min() for name in ("entry", "currency", "presentment_currency", "rate_e8")],
+    )
+    return summed.with_columns(nw.col("invoice").alias("id"), *_place())
 
 
 def _place() -> tuple[nw.Expr, nw.Expr, nw.Expr]:

@@ -4,7 +4,7 @@ They can be derived again at any moment, so a crash costs nothing: a file is rep
 What a file was before is kept in `_history/`, a file edited by hand too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,10 +22,18 @@ from redisu_pipeline.lake.storage import ABSENT, Conflict, Storage
 
 
 @dataclass(frozen=True)
+class Slices:
+    """Rows that come a few at a time: each slice becomes a row group. They can be gone through once."""
+
+    num_rows: int
+    tables: Iterable[pa.Table]
+
+
+@dataclass(frozen=True)
 class DerivedMonth:
     """One month's rows, with their money by column and currency in minor units."""
 
-    rows: pa.Table
+    rows: pa.Table | Slices
     sums: Sums
 
 
@@ -70,9 +78,11 @@ def write_months(
     return tuple(changed)
 
 
-def _build(storage: Storage, table: CatalogTable, rows: pa.Table, name: str) -> Path:
+def _build(storage: Storage, table: CatalogTable, rows: pa.Table | Slices, name: str) -> Path:
     target = storage.scratch() / name
-    pq.write_table(rows.cast(table.schema), target, compression="zstd")
+    with pq.ParquetWriter(target, table.schema, compression="zstd") as writer:
+        for part in rows.tables if isinstance(rows, Slices) else (rows,):
+            writer.write_table(part.cast(table.schema))
     return target
 
 

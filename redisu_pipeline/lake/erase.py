@@ -28,8 +28,13 @@ from redisu_pipeline.lake.merge import month_writer
 from redisu_pipeline.lake.pages import PageStore
 from redisu_pipeline.lake.person import find_person
 from redisu_pipeline.lake.storage import ABSENT, ANY, Conflict, Storage, open_storage
+from redisu_pipeline.tables.figures import FIGURES
 from redisu_pipeline.tables.model import Resource, Table
-from redisu_pipeline.tables.registry import RESOURCES, TABLES
+from redisu_pipeline.tables.registry import RESOURCES
+
+EVERYTHING = (*RESOURCES, *FIGURES)
+"""All of `<lake>/stripe/`: the NetSuite tables never hold personal data."""
+TABLES = {table.name: table for resource in EVERYTHING for table in resource.table.family()}
 
 
 @dataclass
@@ -87,7 +92,7 @@ def erase_account(
         done = AccountErasure(
             customers=tuple(sorted(one for one in person.ids if one.startswith("cus_"))), known=len(person.ids)
         )
-        for resource in RESOURCES:
+        for resource in EVERYTHING:
             rewriting = _Rewriting(storage, account, resource, erased, guard)
             done.tables.update(rewriting.tables())
             rewriting.history(done.tables)
