@@ -11,13 +11,14 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import Annotated, NoReturn, TextIO
 
 import typer
 
-from redisu_pipeline.common.problems import ConfigurationError, Problem, Refusal
+from redisu_pipeline import cli_close, cli_service
+from redisu_pipeline.cli_options import Accounts, Config, Json, day_of
+from redisu_pipeline.common.problems import Problem, Refusal
 from redisu_pipeline.common.reports import Outcome
 
 app = typer.Typer(
@@ -27,15 +28,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-Config = Annotated[
-    str | None,
-    typer.Option("--config", metavar="PATH", help="Configuration; else $REDISU_CONFIG, else redisu.toml here."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
-Accounts = Annotated[
-    list[str] | None, typer.Option("--account", metavar="A", help="Only this account; may be given again.")
-]
 
 # typer brings its own copy of click from 0.20 on, so its base class is found through what typer shows publicly.
 _UsageError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -67,7 +59,7 @@ def sync(
     from redisu_pipeline.extract.sync import sync as run
     from redisu_pipeline.terminal import SyncProgress, paper, show_sync, terminal
 
-    day = _day(since, "--since")
+    day = day_of(since, "--since")
     settings = load(config, os.environ)
     chosen = tuple(settings.account(name).name for name in account or ())
     with SyncProgress(terminal()) as progress:
@@ -75,6 +67,9 @@ def sync(
             settings, os.environ, accounts=chosen, tables=tuple(table or ()), full=full, since=day, progress=progress
         )
     return Outcome(report.problems, report.fields(), lambda: show_sync(paper(), report))
+
+
+app.add_typer(cli_close.app)
 
 
 @app.command()
@@ -93,89 +88,7 @@ def demo(
     return demonstration.run(months=months, seed=seed, directory=directory, console=paper())
 
 
-@app.command()
-def serve(
-    host: Annotated[str, typer.Option("--host", metavar="H", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", metavar="P", min=1, max=65535, help="Port to listen on.")] = 8000,
-    as_json: Json = False,
-    config: Config = None,
-) -> Outcome:
-    """Serve payment pages, Stripe webhooks and unlock delivery until stopped."""
-    from redisu_pipeline.common.settings import load
-    from webhook_service import commands
-
-    with contextlib.suppress(KeyboardInterrupt):  # a stop by signal is how it is meant to end
-        return commands.serve(load(config, os.environ), os.environ, host, port)
-    return Outcome()
-
-
-unlocks = typer.Typer(help="Support's view of entitlements: who paid, what is unlocked, what went wrong.")
-app.add_typer(unlocks, name="unlocks")
-
-
-@unlocks.command("list")
-def unlocks_list(
-    state: Annotated[
-        list[str] | None, typer.Option("--state", metavar="S", help="Only this state; may be given again.")
-    ] = None,
-    learner: Annotated[str | None, typer.Option("--learner", metavar="ID", help="Only this learner.")] = None,
-    as_json: Json = False,
-    config: Config = None,
-) -> Outcome:
-    """List entitlements with state, attempts and last error, newest first."""
-    from redisu_pipeline.common.settings import load
-    from webhook_service import commands
-
-    return commands.unlocks_list(load(config, os.environ), state or (), learner)
-
-
-@unlocks.command("show")
-def unlocks_show(
-    who: Annotated[str, typer.Argument(metavar="WHO", help="A learner, an order, a session or an e-mail address.")],
-    as_json: Json = False,
-    config: Config = None,
-) -> Outcome:
-    """Tell the whole story: click, session, events, attempts, answers."""
-    from redisu_pipeline.common.settings import load
-    from webhook_service import commands
-
-    return commands.unlocks_show(load(config, os.environ), os.environ, who)
-
-
-@unlocks.command("retry")
-def unlocks_retry(
-    order: Annotated[list[str] | None, typer.Argument(metavar="[ORDER]...", help="Only these orders.")] = None,
-    as_json: Json = False,
-    config: Config = None,
-) -> Outcome:
-    """Try dead letters again, and what waits."""
-    from redisu_pipeline.common.settings import load
-    from webhook_service import commands
-
-    return commands.unlocks_retry(load(config, os.environ), os.environ, order or ())
-
-
-@unlocks.command("reconcile")
-def unlocks_reconcile(as_json: Json = False, config: Config = None) -> Outcome:
-    """Find what was paid at Stripe in the last 30 days and lacks its unlock, and unlock it."""
-    from redisu_pipeline.common.settings import load
-    from webhook_service import commands
-
-    return commands.unlocks_reconcile(load(config, os.environ), os.environ)
-
-
-@app.command()
-def erase(
-    learner: Annotated[str, typer.Option("--learner", metavar="ID", help="The learner whose personal data go.")],
-    as_json: Json = False,
-    config: Config = None,
-) -> Outcome:
-    """Erase a learner's personal data; ids and amounts stay."""
-    from redisu_pipeline.common.settings import load
-    from webhook_service import commands
-
-    outcome, _ = commands.erase(load(config, os.environ), learner)
-    return outcome
+app.add_typer(cli_service.app)
 
 
 @app.command()
@@ -191,23 +104,6 @@ def sandbox(
     with contextlib.suppress(KeyboardInterrupt):
         serve(port, Size(seed=seed), show_stand_ins)
     return Outcome()
-
-
-catalog = typer.Typer(help="The courses as Stripe's products and prices.", rich_markup_mode=None)
-app.add_typer(catalog, name="catalog")
-
-
-@catalog.command("apply")
-def catalog_apply(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
-    as_json: Json = False,
-    config: Config = None,
-) -> Outcome:
-    """Make the courses exist as Products and Prices in each account; repeated, it changes nothing."""
-    from redisu_pipeline.common.settings import load
-    from webhook_service.catalog import apply
-
-    return apply(load(config, os.environ), os.environ, dry_run)
 
 
 @app.command()
@@ -272,14 +168,6 @@ def _run(arguments: list[str]) -> tuple[Outcome, int]:
     if result == _INTERRUPTED:
         return Outcome((Problem("interrupted", "redisu", "stopped", "run the same command again to go on"),)), 1
     return Outcome(), int(result or 0)
-
-
-def _day(text: str | None, option: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if text is not None else None
-    except ValueError:
-        problem = Problem("usage", option, f"{text!r} is not a date", "write it like 2026-10-01")
-        raise ConfigurationError(problem) from None
 
 
 def _stop(_number: int, _frame: object) -> NoReturn:

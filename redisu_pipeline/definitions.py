@@ -10,10 +10,13 @@ from datetime import date
 
 import dagster as dg
 
-from redisu_pipeline import automation
+from redisu_pipeline import automation, automation_close
 from redisu_pipeline.assets.checks import stripe_checks
+from redisu_pipeline.assets.controls import control_checks
+from redisu_pipeline.assets.journals import close_assets, lock_period
 from redisu_pipeline.assets.stripe import stripe_assets
 from redisu_pipeline.assets.tax import tax_asset, tax_checks
+from redisu_pipeline.assets.unlocks import unlock_check
 from redisu_pipeline.common.problems import ConfigurationError
 from redisu_pipeline.common.settings import Settings, load
 from redisu_pipeline.partitions import by_account, by_account_and_month
@@ -29,13 +32,22 @@ def build(environ: Mapping[str, str]) -> dg.Definitions:
     settings, notice = _settings(environ)
     accounts = list(settings.accounts) if settings else []
     start = min((account.start for account in settings.accounts.values()), default=EARLIEST) if settings else EARLIEST
+    months = by_account_and_month(accounts, start)
     minutes = settings.service.sweep_minutes if settings else SWEEP_MINUTES
     return dg.Definitions(
-        assets=[stripe_assets(by_account(accounts), notice), tax_asset(by_account_and_month(accounts, start), notice)],
-        asset_checks=[*stripe_checks(), tax_checks()],
-        jobs=[automation.SYNC, automation.TAX_REPORT, automation.CHECK_LAKE],
-        schedules=[automation.daily_sync(accounts, notice), automation.tax_report(notice)],
-        sensors=[automation.stripe_events(minutes, notice), automation.failure_message()],
+        assets=[stripe_assets(by_account(accounts), notice), tax_asset(months, notice), *close_assets(months, notice)],
+        asset_checks=[*stripe_checks(), tax_checks(), control_checks(), unlock_check()],
+        jobs=[automation.SYNC, automation.TAX_REPORT, automation.CHECK_LAKE, automation_close.CLOSE_MONTH, lock_period],
+        schedules=[
+            automation.daily_sync(accounts, notice),
+            automation.tax_report(notice),
+            automation_close.monthly_close(notice),
+        ],
+        sensors=[
+            automation.stripe_events(minutes, notice),
+            automation_close.late_changes(notice),
+            automation.failure_message(),
+        ],
         resources={"pipeline": PipelineResource(config=settings.path if settings else "")},
         # One process a run: a step of ours waits for Stripe, and each further process would import everything again.
         executor=dg.in_process_executor,

@@ -1,8 +1,8 @@
 """``redisu demo``: the whole road on stand-ins, on this machine, without a key.
 
 The world is built as of ten days ago; courses are sold there and everything is read. Then time moves on to the
-present, old objects change, and the second sync shows that it noticed. What it leaves behind is an ordinary
-configuration and lake, which ``make ui`` opens.
+present, old objects change, and the second sync shows that it noticed. At last every month that is over is closed.
+What it leaves behind is an ordinary configuration and lake, which ``make ui`` opens.
 """
 
 import os
@@ -22,6 +22,7 @@ from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import ConfigurationError, Problem
 from redisu_pipeline.common.reports import Outcome, SyncReport
 from redisu_pipeline.common.settings import Settings, load
+from redisu_pipeline.demo_closing import close_months, show_closes
 from redisu_pipeline.demo_selling import free_address, sell
 from redisu_pipeline.extract.sync import sync
 from redisu_pipeline.lake.manifest import read_manifest
@@ -82,7 +83,7 @@ prices = {{ usd = 19900, ils = 69900 }}
 
 
 def run(*, months: int, seed: int, directory: Path, console: Console) -> Outcome:
-    """Build a world of ``months`` months before this one, read it, let it change, read it again, show both.
+    """Build a world of ``months`` months before this one, read it, let it change, read it again, close it.
 
     ``directory`` is made anew: a demo that found an older one would show that one's rows as unchanged.
     """
@@ -103,17 +104,27 @@ def run(*, months: int, seed: int, directory: Path, console: Console) -> Outcome
         console.print("\n[bold]1. Courses are sold[/bold] through the payment page, Stripe Checkout and the webhook.")
         sales = sell(stand_ins, path, service, {**environ, **_at(before)}, console)
         console.print(f"\n[bold]2. The first sync[/bold] reads everything since {first}.", highlight=False)
-        reports = [_sync(settings, environ, before, console)]
+        # What was just sold was sold after `before`: the stand-ins' clock has ticked meanwhile, and ours with it.
+        reports = [_sync(settings, environ, clock.now() - MOVED_ON, console)]
+        now = clock.now()
         console.print(f"\n[bold]3. Ten days pass[/bold], until {now:%Y-%m-%d %H:%M} UTC; then a second sync.")
         stand_ins.control.advance(now)
         reports.append(_sync(settings, environ, now, console))
-    console.print("\n[bold]4. The lake[/bold]")
-    problems = tuple(problem for report in reports for problem in report.problems)
-    where = _show_lake(settings, console)
-    return Outcome(
-        problems,
-        {"sales": [asdict(sale) for sale in sales], "syncs": [report.fields() for report in reports], "tables": where},
-    )
+        console.print("\n[bold]4. The lake[/bold]")
+        where = _show_lake(settings, console)
+        console.print("\n[bold]5. The months close[/bold]: journals, controls, exports; all but the last are locked.")
+        with _clock_at(now):
+            closes = close_months(settings, environ)
+        show_closes(console, closes)
+    console.print(f"configuration {_short(settings.path)}; to look at it in Dagster: make ui", highlight=False)
+    fields = {
+        "sales": [asdict(sale) for sale in sales],
+        "syncs": [report.fields() for report in reports],
+        "closes": [report.fields() for report in closes],
+        "tables": where,
+    }
+    problems = [report.problems for report in reports] + [report.problems for report in closes]
+    return Outcome(tuple(problem for some in problems for problem in some), fields)
 
 
 def _start_afresh(folder: Path) -> None:
@@ -178,7 +189,6 @@ def _show_lake(settings: Settings, console: Console) -> dict[str, dict[str, obje
     console.print(grid)
     console.print("\n[bold]Tax by jurisdiction[/bold] (netsuite/tax_by_jurisdiction), by Stripe's report and invoices")
     show_tax(console, {account: tax_rows(storage, account) for account in settings.accounts})
-    console.print(f"configuration {_short(settings.path)}; to look at it in Dagster: make ui", highlight=False)
     return found
 
 

@@ -1,13 +1,16 @@
 """Months of a small synced shop with everything that controls compare, so that a fault can be planted in each part."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 import polars as pl
+import pytest
+import world
 
 from redisu_pipeline.close.books import read_books
 from redisu_pipeline.close.pins import Pins, pin
@@ -18,6 +21,7 @@ from redisu_pipeline.controls.evidence import Evidence
 from redisu_pipeline.controls.inputs import BalanceHeld, ControlInputs, TaxSum
 from redisu_pipeline.controls.model import ControlRow, Status
 from redisu_pipeline.controls.run import run
+from redisu_pipeline.extract import sync as syncing
 from redisu_pipeline.extract.figures_model import (
     BalanceRoll,
     CategorySum,
@@ -174,15 +178,6 @@ def with_frame(books: Books, name: str, transform: Callable[[pl.DataFrame], pl.D
     return replace(books, frames={**books.frames, name: changed})
 
 
-@dataclass(frozen=True)
-class Month_:
-    """A controlled month and the shop behind it."""
-
-    shop: Shop
-    inputs: ControlInputs
-    _: Mapping[str, Any] = field(default_factory=dict)
-
-
 def replanted(shop: Shop, inputs: ControlInputs, books: Books) -> ControlInputs:
     """Return ``inputs`` over other books, with the journals derived from those again."""
     derived, lines, line_sums = shop.posted(books)
@@ -202,4 +197,11 @@ def by_status(rows: Sequence[ControlRow], *statuses: Status) -> dict[str, list[C
     return found
 
 
-UTC_NOW = datetime(2026, 11, 28, tzinfo=UTC)
+def small_shops(folder: Path, accounts: tuple[str, ...] = ("us", "il"), *, checkouts: int = 30) -> list[Shop]:
+    """Sync a world of two months and a week, and return its accounts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(syncing, "LIVE", world.UNLIMITED)
+        span = {"start": date(2026, 2, 1), "now": datetime(2026, 4, 8, tzinfo=UTC)}
+        with world.open_town(folder / "town", accounts=accounts, checkouts=checkouts, **span) as town:
+            town.sync()
+            return [Shop.of(town.settings, account) for account in accounts]

@@ -10,25 +10,19 @@ from typing import IO
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from redisu_pipeline.common.problems import Failed, Problem
 from redisu_pipeline.common.settings import Settings
-from webhook_service import health, pages, webhook
+from webhook_service import health, pages
 from webhook_service.database import Database
+from webhook_service.headers import SafeHeaders
 from webhook_service.services import Services, logger, open_services
 from webhook_service.sweep_clock import Hurry
+from webhook_service.webhook import PREFIX, Webhooks
 from webhook_service.worker import Worker
-
-_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cache-control", b"no-store"),
-)
 
 
 def create_app(settings: Settings, environ: Mapping[str, str]) -> Starlette:
@@ -57,11 +51,11 @@ def application(services: Services, lock: IO[str] | None = None) -> Starlette:
 
     app = Starlette(
         routes=[
-            Route("/webhooks/stripe/{account}", webhook.endpoint(services, hurry), methods=["POST"]),
+            Route(PREFIX + "{account}", _unreachable, methods=["POST"]),  # says 405 to other methods
             *health.routes(services),
             *pages.routes(services),
         ],
-        middleware=[Middleware(SafeHeaders)],
+        middleware=[Middleware(Webhooks, services=services, hurry=hurry), Middleware(SafeHeaders)],
         lifespan=lifespan,
     )
     # A path is right or it is 404: Starlette would answer a slash too many with a redirect to the Host it was told.
@@ -69,24 +63,8 @@ def application(services: Services, lock: IO[str] | None = None) -> Starlette:
     return app
 
 
-class SafeHeaders:
-    """Security headers on every answer; a page's own ones (its CSP) win."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                there = {name.lower() for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(one for one in _HEADERS if one[0] not in there)]
-            await send(message)
-
-        await self.app(scope, receive, with_headers)
+async def _unreachable(_request: Request) -> Response:
+    return Response(status_code=404)
 
 
 def serve_alone(database: Database) -> IO[str] | None:

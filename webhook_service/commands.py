@@ -9,14 +9,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final, TextIO
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, select
 
-from redisu_pipeline.common import logs
+from redisu_pipeline.common import clock, logs
 from redisu_pipeline.common.opsdb.engine import database_failures
 from redisu_pipeline.common.opsdb.schema import orders
 from redisu_pipeline.common.problems import ConfigurationError, Failed, Problem
 from redisu_pipeline.common.reports import Outcome
-from redisu_pipeline.common.settings import Settings
+from redisu_pipeline.common.settings import Preset, Settings
 from redisu_pipeline.common.settings.checks import nearest, shown
 from webhook_service import support
 from webhook_service.database import Database
@@ -38,13 +38,17 @@ _COLUMNS: Final = ("order_id", "learner", "course", "account", "session_id", "st
 
 def serve(settings: Settings, environ: Mapping[str, str], host: str, port: int) -> Outcome:
     """Serve until stopped; running requests and jobs end first. Raises ConfigurationError, Failed and OSError."""
+    configure_logs()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    with closing(_listening(host, port)) as listening:
+        return _served(settings, environ, listening)
+
+
+def _served(settings: Settings, environ: Mapping[str, str], listening: socket.socket) -> Outcome:
     import uvicorn
 
     from webhook_service.app import create_app
 
-    configure_logs()
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    listening = _listening(host, port)
     with database_failures(settings.database.url):
         app = create_app(settings, environ)
     config = uvicorn.Config(
@@ -109,6 +113,19 @@ def unlocks_retry(settings: Settings, environ: Mapping[str, str], order_ids: Seq
         return _outcome(after, problems=_unsolved(after))
 
 
+def unlocks_done(settings: Settings, order_ids: Sequence[str]) -> Outcome:
+    """Note that people have done what the work list of the `manual` preset says of these orders."""
+    if settings.flockjay.preset is not Preset.MANUAL:
+        mend = 'only flockjay.preset = "manual" has a work list; else use redisu unlocks retry'
+        raise ConfigurationError(Problem("usage", "unlocks done", f"the preset is {settings.flockjay.preset}", mend))
+    with _database(settings) as database:
+        found, unknown = database.write(lambda connection: support.done(connection, order_ids, clock.now()))
+        with database.read() as connection:
+            after = support.entitlements(connection, orders.c.order_id.in_([order.order_id for order in found]))
+    mend = "redisu unlocks list shows the orders"
+    return _outcome(after, problems=tuple(Problem("not_found", one, "there is no such order", mend) for one in unknown))
+
+
 def unlocks_reconcile(settings: Settings, environ: Mapping[str, str]) -> Outcome:
     """Compare 30 days of paid sessions and events at Stripe with the orders here, and unlock what lacks it."""
     problems: list[Problem] = []
@@ -127,13 +144,18 @@ def unlocks_reconcile(settings: Settings, environ: Mapping[str, str]) -> Outcome
         return _outcome(changed, problems=(*problems, *_unsolved(changed)))
 
 
+def emails_of(settings: Settings, learner: str) -> tuple[str, ...]:
+    """The learner's e-mail addresses, as long as they are not erased: the lake is searched for them."""
+    wanted = select(orders.c.email).where(orders.c.learner == learner, orders.c.email.is_not(None)).distinct()
+    with _database(settings) as database, database.read() as connection:
+        return tuple(sorted(connection.execute(wanted).scalars()))
+
+
 def erase(settings: Settings, learner: str) -> tuple[Outcome, tuple[str, ...]]:
-    """Erase a learner's personal data from the database and the work list; the e-mail addresses say what to look for.
+    """Erase a learner's personal data from the database and the work list; returns the e-mail addresses that went.
 
-    Give them, with the learner's id, to the lake's part.
+    The lake comes first: who the learner is there is found by these addresses, too.
     """
-    from redisu_pipeline.common import clock
-
     with _database(settings) as database:
         erased = database.write(lambda connection: erase_learner(connection, learner, clock.now()))
         if not database.is_shared:

@@ -37,7 +37,7 @@ class Unavailable(Exception):
 
 
 class Database:
-    """Open until `close`. Raises ConfigurationError when the database is newer than this program or cannot be used."""
+    """Open until `close`. Raises ConfigurationError when it is of another revision than ours or cannot be used."""
 
     def __init__(self, url: str) -> None:
         self.url = url

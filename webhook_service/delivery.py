@@ -24,6 +24,8 @@ class Kind(StrEnum):
     """What an answer of FlockJay means."""
 
     DONE = "done"
+    LISTED = "listed"
+    """In the list of people, who say when it is done (`redisu unlocks done`)."""
     BUSY = "busy"
     """409, 429: it lives, but not now."""
     DOWN = "down"

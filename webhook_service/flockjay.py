@@ -160,7 +160,7 @@ class HttpAdapter:
 
 
 class WorkListAdapter:
-    """`manual`: people unlock; a change is done when it stands in their list."""
+    """`manual`: people unlock, by a list; a change is done when they say so."""
 
     def __init__(self, work_list: WorkList) -> None:
         self._list = work_list
@@ -172,7 +172,7 @@ class WorkListAdapter:
                 self._list.add(change.key, change.action, change.fields(), clock.now())
             except OSError as error:
                 return Answer(Kind.DOWN, None, f"the work list cannot be written ({error.strerror})")
-        return Answer(Kind.DONE, None, "in the work list")
+        return Answer(Kind.LISTED, None, "in the work list")
 
     def has_access(self, learner: str, course_id: str) -> bool | None:  # noqa: ARG002  (nobody to ask)
         return None

@@ -3,16 +3,15 @@
 A job is one per object: events that come while one waits only make it due now, whatever their order and number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from typing import Final
 
-from sqlalchemy import Connection, case
-from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy import Connection
 
 from redisu_pipeline.common.opsdb.schema import events, jobs
-from webhook_service.sql import INSERTS
+from webhook_service.bulk import insert_rows, present
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +42,13 @@ class Asked:
 def keep(connection: Connection, arrived: Sequence[Received]) -> set[str]:
     """Store what is new of ``arrived`` and ask for its objects; returns the ids that were new."""
     by_id = {event.id: event for event in arrived}
-    rows = [_row(event) for _, event in sorted(by_id.items())]
-    new = set(connection.execute(_keeping(connection.dialect.name), rows).scalars())
+    if connection.dialect.name == "sqlite":
+        # Nobody else writes until this transaction ends, so looking first is as good as RETURNING, and quicker.
+        new = by_id.keys() - present(connection, events, "id", list(by_id))
+        if new:
+            insert_rows(connection, events, _rows(by_id, new), "")
+    else:
+        new = set(insert_rows(connection, events, _rows(by_id, by_id), "ON CONFLICT (id) DO NOTHING RETURNING id"))
     fresh = [by_id[id] for id in new]
     wanted = {(e.account, e.subject): Asked(e.account, e.subject, e.type, e.received_at) for e in fresh if e.subject}
     ask(connection, list(wanted.values()))
@@ -57,34 +61,24 @@ def ask(connection: Connection, wanted: Sequence[Asked]) -> None:
         return
     # In one order everywhere: two processes that meet at the same objects must not lock each other out.
     rows = sorted(map(_job, wanted), key=lambda row: str(row["key"]))
-    connection.execute(_asking(connection.dialect.name), rows).close()
+    insert_rows(connection, jobs, rows, _AGAIN)
 
 
-# Statements are built once: building costs more than running. RETURNING lets SQLAlchemy send all rows as one statement;
-# row by row, each would let go of the interpreter's lock and wait for it again.
-
-
-@cache
-def _keeping(dialect: str) -> ReturningInsert:
-    return INSERTS[dialect](events).on_conflict_do_nothing(index_elements=[events.c.id]).returning(events.c.id)
-
-
-@cache
-def _asking(dialect: str) -> ReturningInsert:
-    fresh = INSERTS[dialect](jobs)
-    again = {
-        "version": jobs.c.version + 1,
-        "due_at": fresh.excluded.due_at,
-        "state": case((jobs.c.state == "leased", "leased"), else_="due"),
-        "attempts": 0,
-        "reason": fresh.excluded.reason,
-    }
-    return fresh.on_conflict_do_update(index_elements=[jobs.c.key], set_=again).returning(jobs.c.id)
+_AGAIN: Final = """ON CONFLICT (key) DO UPDATE SET
+    version = jobs.version + 1,
+    due_at = excluded.due_at,
+    state = CASE WHEN jobs.state = 'leased' THEN 'leased' ELSE 'due' END,
+    attempts = 0,
+    reason = excluded.reason"""
 
 
 def refresh_key(account: str, subject: str) -> str:
     """The key of the one job that reads ``subject`` again."""
     return f"refresh:{account}:{subject}"
+
+
+def _rows(by_id: Mapping[str, Received], ids: Collection[str]) -> list[dict[str, object]]:
+    return [_row(by_id[id]) for id in sorted(ids)]
 
 
 def _row(event: Received) -> dict[str, object]:

@@ -7,13 +7,14 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
-from redisu_pipeline.common.opsdb.schema import attempts, events, jobs, orders
+from redisu_pipeline.common.opsdb.schema import access, attempts, events, jobs, orders
 from webhook_service.entitlements import State
 from webhook_service.jobs import claim_refresh
-from webhook_service.orders import Order, of_row
+from webhook_service.orders import Order, find_order, of_row
 from webhook_service.refresh import run_refresh
 from webhook_service.services import Services
 from webhook_service.unlocking import deliver_next, open_gate_for_probe
+from webhook_service.verdicts import confirm
 
 MOST_AT_ONCE: Final = 100_000
 
@@ -151,6 +152,32 @@ def retry(connection: Connection, now: datetime, order_ids: Sequence[str]) -> in
     connection.execute(update(jobs).where(*waiting).values(due_at=now))
     open_gate_for_probe(connection, now)
     return revived
+
+
+def done(connection: Connection, order_ids: Sequence[str], now: datetime) -> tuple[list[Order], list[str]]:
+    """People have carried out what the work list says of these orders; returns the orders, and ids that are not known.
+
+    What counts is the newest wish for the order's learner and course: the list's last line of them.
+    """
+    found, unknown = [], []
+    for order_id in order_ids:
+        order = find_order(connection, order_id)
+        if order is None:
+            unknown.append(order_id)
+            continue
+        found.append(order)
+        newest = (access.c.learner == order.learner, access.c.course_id == order.course_id)
+        sequence = connection.execute(select(access.c.sequence).where(*newest)).scalar()
+        listed = select(jobs.c.id).where(
+            jobs.c.kind == "unlock",
+            jobs.c.learner == order.learner,
+            jobs.c.subject == order.course_id,
+            jobs.c.sequence == sequence,
+            jobs.c.state == "done",
+        )
+        if sequence is not None and connection.execute(listed).first() is not None:
+            confirm(connection, order.learner, order.course_id, sequence, now)
+    return found, unknown
 
 
 def drain(services: Services) -> None:

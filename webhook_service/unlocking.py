@@ -108,6 +108,8 @@ def _settle(connection: Connection, attempt: Attempt, answer: Answer, now: datet
         case Kind.DONE:
             finish(connection, job, now)
             confirm(connection, learner, job.subject, job.sequence, now)
+        case Kind.LISTED:
+            finish(connection, job, now)
         case Kind.FINAL if answer.status == 404 and job.action == "revoke" and not _has_it(connection, job):
             finish(connection, job, now)  # never granted there, so there is nothing to take away
             confirm(connection, learner, job.subject, job.sequence, now)
@@ -174,7 +176,7 @@ def _note(services: Services, attempt: Attempt, answer: Answer) -> None:
     services.metrics.deliveries.labels(str(job.action), answer.kind).inc()
     if answer.kind is Kind.DONE and job.action == "grant" and order.paid_at is not None:
         services.metrics.unlock_seconds.observe(max((now - order.paid_at).total_seconds(), 0))
-    write = _log.info if answer.kind is Kind.DONE else _log.warning
+    write = _log.info if answer.kind in (Kind.DONE, Kind.LISTED) else _log.warning
     write(
         "delivery",
         order_id=order.order_id,

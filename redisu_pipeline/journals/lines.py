@@ -146,7 +146,7 @@ def _told(word: str) -> str | None:
 def _memo(heading: Heading, role: str, known: Sequence[str | None], legs: int) -> str:
     about = " ".join(word for word in (role.replace("_", " "), known[0], known[2], known[1]) if word)
     late = f" (late change of {heading.adjusts})" if heading.adjusts else ""
-    return f"Stripe {heading.account} {heading.origin}: {about}, {legs} postings{late}"
+    return f"Stripe {heading.account} {heading.origin}: {about}, {legs:,} posting{'' if legs == 1 else 's'}{late}"
 
 
 def packed(buckets: Mapping[str, frozenset[Key]], most: int = MOST_LINES) -> dict[str, int]:

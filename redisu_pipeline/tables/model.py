@@ -39,7 +39,8 @@ class Column:
     ``path`` leads through the JSON; ``[]`` after a name means every element of an array. ``values`` are the values
     Stripe documents for the pinned version: another one is stored as it came and reported, never dropped.
     A ``required`` column that Stripe leaves out stops the load. A ``foreign`` one is read from JSON of any kind and
-    version (the snapshot inside an event): what has another type there is null, not an error.
+    version (the snapshot inside an event): what has another type there is null, not an error. A ``personal`` one is
+    blanked by `redisu erase`.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Column:
     required: bool = False
     origin: Origin = Origin.OBJECT
     foreign: bool = False
+    personal: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +100,7 @@ class Scope(Enum):
     WHOLE_EACH_TIME = "a short list without a created filter or change events"
     SNAPSHOT = "a single object without history"
     REPORT = "no list exists: the rows of report runs, as far as the report is available"
+    CLOSE = "nothing that a sync reads: asked for a month when it is closed"
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +216,11 @@ def of_rate(name: str, doc: str, *, kind: Kind = Kind.TEXT, values: str | None =
 def foreign(column: Column) -> Column:
     """The same column, read from JSON that may be of any kind and version."""
     return replace(column, foreign=True)
+
+
+def personal(column: Column) -> Column:
+    """The same column, declared to hold personal data: what a person may ask to have erased."""
+    return replace(column, personal=True)
 
 
 def position(name: str, doc: str) -> Column:

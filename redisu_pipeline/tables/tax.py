@@ -16,6 +16,7 @@ from redisu_pipeline.tables.model import (
     Table,
     instant,
     minor,
+    personal,
     rate,
     text,
 )
@@ -62,7 +63,7 @@ TAX_TRANSACTIONS = Resource(
             text("destination_resolved_address_state", "State of the buyer as resolved by Stripe Tax"),
             text("origin_resolved_address_country", "Country of the seller"),
             text("origin_resolved_address_state", "State of the seller"),
-            text("customer_tax_id", "The buyer's tax id; personal data of a sole trader"),
+            personal(text("customer_tax_id", "The buyer's tax id")),
             text("filing_currency", "Currency of the authority"),
             rate("filing_exchange_rate", "`currency` to `filing_currency`"),
             minor("filing_total", "`total` in minor units of `filing_currency`"),

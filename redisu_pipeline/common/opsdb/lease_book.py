@@ -11,7 +11,7 @@ from redisu_pipeline.common.opsdb.migrate import ensure_engine_current
 
 
 class LeaseBook:
-    """Open until `close`; brings the database to the current revision first. Safe to share between threads.
+    """Open until `close`; creates the database when it is empty. Safe to share between threads.
 
     Every method raises Failed or ConfigurationError, naming the database, when that cannot be reached or used.
     """

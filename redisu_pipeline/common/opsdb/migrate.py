@@ -1,4 +1,8 @@
-"""Bring an operations database to the code's revision: created when new, upgraded when older, refused when newer."""
+"""The operations database's revision: created when empty, else exactly this program's or refused.
+
+An older one is brought up only by `redisu migrate`: a program that is started by chance (a newer one beside running
+older ones, a test of a new version) must not change tables under those that use them.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,9 @@ _POSTGRES_LOCK: Final = 7_310_442_881
 
 
 def ensure_current(url: str) -> None:
-    """Create or upgrade the database; one query when it is current. Two processes at once do it once.
+    """Create the database when it is empty; one query when it is current. Two processes at once do it once.
 
-    Raises ConfigurationError when the database is newer than this program.
+    Raises ConfigurationError when the database is of another revision than this program.
     """
     engine = open_engine(url)
     try:
@@ -30,13 +34,33 @@ def ensure_current(url: str) -> None:
 def ensure_engine_current(engine: Engine, url: str) -> None:
     """`ensure_current` for an engine that is open already."""
     with reading(engine).begin() as connection:
-        if _known_revision(connection, url) == HEAD:
-            return
-    with engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _POSTGRES_LOCK})
-        if _known_revision(connection, url) != HEAD:  # another process may have been faster
-            _upgrade(connection)
+        found = _known_revision(connection, url)
+    if found is None:
+        with engine.begin() as connection:
+            _lock(connection)
+            if _known_revision(connection, url) is None:  # another process may have been faster
+                _upgrade(connection)
+    elif found != HEAD:
+        message = f"the database is at revision {found}, older than this program's {HEAD}"
+        mend = "stop what uses it, back it up, then run: redisu migrate"
+        raise ConfigurationError(Problem("database_older", shown(url), message, mend))
+
+
+def migrate(url: str) -> str | None:
+    """Bring the database to this program's revision and return the one it had; None when it was empty.
+
+    Raises ConfigurationError when the database is newer than this program.
+    """
+    engine = open_engine(url)
+    try:
+        with database_failures(url), engine.begin() as connection:
+            _lock(connection)
+            found = _known_revision(connection, url)
+            if found != HEAD:
+                _upgrade(connection)
+            return found
+    finally:
+        engine.dispose()
 
 
 def revision(url: str) -> str | None:
@@ -63,6 +87,11 @@ def _known_revision(connection: Connection, url: str) -> str | None:
             Problem("database_newer", shown(url), message, "run the newer redisu, or restore the database's backup")
         )
     return found
+
+
+def _lock(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _POSTGRES_LOCK})
 
 
 def _upgrade(connection: Connection) -> None:

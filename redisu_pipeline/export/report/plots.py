@@ -18,6 +18,9 @@ _INK, _UP, _DOWN, _GRID = "#091A23", "#2b6a84", "var(--accent)", "#d5dade"
 Step = tuple[str, Decimal]  # name, amount
 
 
+_APART = 12  # two labels closer than this would stand on each other
+
+
 def daily(period: Month, currency: str, rows: Sequence[DailySales]) -> Markup:
     """Return a bar a day: revenue upwards, refunds below zero; nothing when there was neither."""
     top = max((row.revenue for row in rows), default=Decimal(0))
@@ -30,7 +33,7 @@ def daily(period: Month, currency: str, rows: Sequence[DailySales]) -> Markup:
     scale = Decimal(height - 40) / (top + bottom)
     zero = 14 + top * scale
     parts = [_level(zero, "0"), _level(zero - top * scale, money(top, currency))]
-    if bottom:
+    if bottom * scale >= _APART:
         parts.append(_level(zero + bottom * scale, money(-bottom, currency)))
     for row in rows:
         x = left + slot * (row.day.day - 1) + slot / 8

@@ -59,23 +59,32 @@ Rows = Callable[[Store, Sequence[Object], Interval], Iterable[Mapping[str, Any]]
 
 
 def balance_summary(store: Store, _tax_rows: Sequence[Object], interval: Interval) -> Iterable[Mapping[str, Any]]:
-    """`balance.summary`: start, activity, payouts, end of each currency."""
+    """`balance.summary`: start, activity, payouts, end of each currency; before fees and the fees beside each."""
     rows = store.all("balance_transaction")
     for currency in _currencies(rows, interval):
         own = [row for row in rows if row["currency"] == currency]
         inside = [row for row in own if interval.holds(row["created"])]
         start = sum(row["net"] for row in own if row["created"] < interval.start)
-        payouts = sum(row["net"] for row in inside if row["reporting_category"] in PAYOUTS)
-        activity = sum(row["net"] for row in inside) - payouts
+        payouts = _split([row for row in inside if row["reporting_category"] in PAYOUTS])
+        activity = _split([row for row in inside if row["reporting_category"] not in PAYOUTS])
         days = interval.printed(interval.start, "%Y-%m-%d"), interval.printed(interval.end, "%Y-%m-%d")
         for category, description, amount in (
             ("starting_balance", f"Starting balance ({days[0]})", start),
-            ("activity", "Account activity before payouts", activity),
-            ("payouts", "Total payouts", payouts),
-            ("ending_balance", f"Ending balance ({days[1]})", start + activity + payouts),
+            ("activity_gross", "Account activity before fees", activity[0]),
+            ("activity_fee", "Less fees", -activity[1]),
+            ("activity", "Net balance change from activity", activity[2]),
+            ("payouts_gross", "Payouts before fees", payouts[0]),
+            ("payouts_fee", "Less payout fees", -payouts[1]),
+            ("payouts", "Total payouts", payouts[2]),
+            ("ending_balance", f"Ending balance ({days[1]})", start + activity[2] + payouts[2]),
         ):
             net = to_major(amount, currency)
             yield {"category": category, "description": description, "net_amount": net, "currency": currency}
+
+
+def _split(rows: Sequence[Object]) -> tuple[int, int, int]:
+    """Gross, fee and net of some balance transactions."""
+    return sum(row["amount"] for row in rows), sum(row["fee"] for row in rows), sum(row["net"] for row in rows)
 
 
 def activity_summary(store: Store, _tax_rows: Sequence[Object], interval: Interval) -> Iterable[Mapping[str, Any]]:
@@ -129,12 +138,14 @@ def _summary(rows: Iterable[Object], interval: Interval) -> Iterable[Mapping[str
     for row in rows:
         if interval.holds(row["created"]) and _narrowed(row, interval):
             groups.setdefault((row["reporting_category"], row["currency"]), []).append(row)
-    for (category, currency), members in sorted(groups.items()):
-        sums = {
-            column: to_major(sum(row[field] for row in members), currency)
-            for column, field in (("gross", "amount"), ("fee", "fee"), ("net", "net"))
-        }
-        yield {"reporting_category": category, "currency": currency, "count": len(members), **sums}
+    for currency in sorted({currency for _, currency in groups}):
+        own = {category: members for (category, one), members in sorted(groups.items()) if one == currency}
+        # The last row of each currency sums it up, as the Dashboard shows it.
+        everything = [row for members in own.values() for row in members]
+        for category, members in [*own.items(), ("total", everything)]:
+            sums = dict(zip(("gross", "fee", "net"), _split(members), strict=True))
+            printed = {name: to_major(amount, currency) for name, amount in sums.items()}
+            yield {"reporting_category": category, "currency": currency, "count": len(members), **printed}
 
 
 def _narrowed(row: Object, interval: Interval) -> bool:
