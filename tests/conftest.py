@@ -16,6 +16,7 @@ import pytest
 from configurations import faults, read  # noqa: F401  (fixtures of every settings test)
 
 if TYPE_CHECKING:
+    from small_books import SmallBooks
     from world import MakeTown, Town
 
 # How long an example takes says nothing on a machine that others use, too.
@@ -86,3 +87,12 @@ def make_town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeT
 def town(make_town: MakeTown) -> Town:
     """A small world of one account."""
     return make_town()
+
+
+@pytest.fixture(scope="session")
+def synced_books(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallBooks]:
+    """Three months of a small shop, synced and not closed yet (small_books.py); copy them to close them."""
+    from small_books import open_books
+
+    with open_books(tmp_path_factory.mktemp("books") / "town") as books:
+        yield books

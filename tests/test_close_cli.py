@@ -6,14 +6,14 @@ import csv
 import io
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from answers import Answer
-from small_books import MONTHS, SmallBooks, open_books
+from small_books import MONTHS, SmallBooks
 
 from redisu_pipeline.close.stored import Stored
 from redisu_pipeline.common.periods import Month
@@ -44,22 +44,16 @@ NO_RATE = ('base_currency = "USD"', 'base_currency = "EUR"')
 
 
 @pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallBooks]:
-    with open_books(tmp_path_factory.mktemp("books") / "town") as books:
-        yield books
-
-
-@pytest.fixture(scope="module")
-def closed(pristine: SmallBooks, tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallBooks, Answer]:
+def closed(synced_books: SmallBooks, tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallBooks, Answer]:
     """August is closed, not locked; with what the command answered."""
-    books = pristine.copy(tmp_path_factory.mktemp("closed") / "town")
+    books = synced_books.copy(tmp_path_factory.mktemp("closed") / "town")
     return books, books.close(MONTHS[0])
 
 
 @pytest.fixture
-def books(pristine: SmallBooks, tmp_path: Path) -> SmallBooks:
+def books(synced_books: SmallBooks, tmp_path: Path) -> SmallBooks:
     """Synced, and nothing closed yet."""
-    return pristine.copy(tmp_path / "town")
+    return synced_books.copy(tmp_path / "town")
 
 
 @pytest.fixture

@@ -178,6 +178,16 @@ def test_invoices_sent_by_hand_need_no_session_and_are_listed(shop_world: World)
     assert [invoice in row.detail for row in rows if row.scope == "invoices by hand"] == [True]
 
 
+def test_the_first_month_lists_invoices_whose_session_is_from_before_the_books_began(shop_world: World) -> None:
+    for month, status in (("2026-02", Status.LIST), ("2026-03", Status.FAIL)):
+        inputs = shop_world.inputs(month=month)
+        session = plant.SESSION(inputs)
+        books = with_frame(inputs.books, "checkout_sessions", lambda frame, id=session: plant.drops()(frame, id))
+        rows = [row for row in run(replace(inputs, books=books)) if row.control == "C15"]
+        invoice = plant.named(plant.SESSION, "checkout_sessions", "invoice")(inputs)
+        assert [row.status for row in rows if invoice in row.detail] == [status]
+
+
 def test_a_detail_names_at_most_twenty_ids_and_counts_the_rest() -> None:
     ids = [f"txn_{number}" for number in range(1_030)]
     assert named(ids) == ", ".join(ids[:MOST_NAMED]) + " and 1,010 more"

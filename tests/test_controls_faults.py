@@ -45,9 +45,7 @@ FAULTS = (
     Fault(
         "a cent of an invoice's tax",
         "C9a C12",
-        in_lake(
-            "invoice_taxes", plant.adds("amount", key="invoice"), plant.of_invoice("invoice_taxes", "invoice")
-        ),
+        in_lake("invoice_taxes", plant.adds("amount", key="invoice"), plant.of_invoice("invoice_taxes", "invoice")),
         "C9a",
     ),
     Fault("a cent of a refund", "C11", in_lake("refunds", plant.adds("amount"), REFUND), "C11"),
@@ -64,7 +62,12 @@ FAULTS = (
     Fault("a posting of a booking dropped", "C16", plant.in_postings(lambda postings: postings[1:])),
     Fault("a line dropped", "C1 C2", plant.in_lines(plant.without_line), "C1"),
     Fault("a charge dropped", "C9", in_lake("charges", plant.drops(), CHARGED)),
-    Fault("an invoice dropped", "C15", plant.plus(in_lake("invoices", plant.drops(), named(SESSION, "checkout_sessions", "invoice")), SESSION), "C15"),
+    Fault(
+        "an invoice dropped",
+        "C15",
+        plant.plus(in_lake("invoices", plant.drops(), named(SESSION, "checkout_sessions", "invoice")), SESSION),
+        "C15",
+    ),
     Fault(
         "an invoice payment dropped",
         "C9",
@@ -74,8 +77,17 @@ FAULTS = (
             named(CHARGED, "charges", "payment_intent"),
         ),
     ),
-    Fault("a session dropped", "C15", plant.plus(in_lake("checkout_sessions", plant.drops(), SESSION), named(SESSION, "checkout_sessions", "invoice")), "C15"),
-    Fault("a session without invoice", "C15", in_lake("checkout_sessions", plant.sets("invoice", None), SESSION), "C15"),
+    Fault(
+        "a session dropped",
+        "C15",
+        plant.plus(
+            in_lake("checkout_sessions", plant.drops(), SESSION), named(SESSION, "checkout_sessions", "invoice")
+        ),
+        "C15",
+    ),
+    Fault(
+        "a session without invoice", "C15", in_lake("checkout_sessions", plant.sets("invoice", None), SESSION), "C15"
+    ),
     Fault("a fee detail dropped", "C5", in_lake("fees", plant.drops("transaction"), WITH_FEE), "C5"),
     Fault("an invoice's lines dropped", "C9a C10", in_lake("invoice_lines", plant.drops("invoice"), PAID), "C9a"),
     Fault("a refund dropped", "C11 C17", in_lake("refunds", plant.drops(), REFUND), "C17"),
@@ -96,32 +108,77 @@ FAULTS = (
     # exponents and signs
     Fault("a charge × 100", "C9", in_lake("charges", plant.times("amount", 100), CHARGED_ABROAD)),
     Fault("a converted booking × 100", "C18 C3", in_lake(BT, plant.times("amount net", 100), CONVERTED), "C18"),
-    Fault("a converted booking at another rate", "C18 C10 C19", in_lake(BT, plant.times("rate_e8", 2), CONVERTED), "C18"),
-    Fault("a refund with the wrong sign", "C3 C3a", in_lake(BT, plant.times("amount net", -1), first(BT, pl.col("category") == "refund"))),
+    Fault(
+        "a converted booking at another rate", "C18 C10 C19", in_lake(BT, plant.times("rate_e8", 2), CONVERTED), "C18"
+    ),
+    Fault(
+        "a refund with the wrong sign",
+        "C3 C3a",
+        in_lake(BT, plant.times("amount net", -1), first(BT, pl.col("category") == "refund")),
+    ),
     Fault("a fee row with the wrong sign", "C3 C3a C4", in_lake(BT, plant.times("amount net", -1), FEE_ROW)),
-    Fault("a converted refund off its rate", "C11", in_lake("refunds", plant.times("amount", 3), FOREIGN_REFUND), "C11"),
-    Fault("an exchange difference of the journals", "C18", plant.in_line("fx", debit=lambda _: Decimal(999), credit=lambda _: None)),
-    Fault("more refunded than captured", "C11", in_lake("charges", plant.sets("amount_captured", 1), named(REFUND, "refunds", "charge")), "C11"),
+    Fault(
+        "a converted refund off its rate", "C11", in_lake("refunds", plant.times("amount", 3), FOREIGN_REFUND), "C11"
+    ),
+    Fault(
+        "an exchange difference of the journals",
+        "C18",
+        plant.in_line("fx", debit=lambda _: Decimal(999), credit=lambda _: None),
+    ),
+    Fault(
+        "more refunded than captured",
+        "C11",
+        in_lake("charges", plant.sets("amount_captured", 1), named(REFUND, "refunds", "charge")),
+        "C11",
+    ),
     Fault("a line on both sides", "C1", plant.in_line("revenue", debit=lambda _: CENT), "C1"),
-    Fault("a line with three decimals", "C1", plant.in_line("revenue", credit=lambda line: line.credit + Decimal("0.001")), "C1"),
+    Fault(
+        "a line with three decimals",
+        "C1",
+        plant.in_line("revenue", credit=lambda line: line.credit + Decimal("0.001")),
+        "C1",
+    ),
     # what has no place
     Fault("an unmapped category", "C17 C16", plant.unmapped, "C17"),
     Fault("a line without account", "C17", plant.in_line("revenue", gl_account=lambda _: ""), "C17"),
-    Fault("a line of another subsidiary", "C1 C17 C24", plant.in_line("revenue", subsidiary=lambda _: "Other Ltd."), "C1"),
+    Fault(
+        "a line of another subsidiary", "C1 C17 C24", plant.in_line("revenue", subsidiary=lambda _: "Other Ltd."), "C1"
+    ),
     Fault("a currency without a rate", "C18", plant.in_line("revenue", currency=lambda _: "EUR")),
     Fault("a test-mode row", "C24", in_lake("charges", plant.sets("livemode", False), CHARGED), "C24"),
-    Fault("a test-mode row, without a key", "C24", lambda shop, inputs: in_lake("charges", plant.sets("livemode", False), CHARGED)(shop, replace(inputs, key_livemode=None)), "C24"),
+    Fault(
+        "a test-mode row, without a key",
+        "C24",
+        lambda shop, inputs: in_lake("charges", plant.sets("livemode", False), CHARGED)(
+            shop, replace(inputs, key_livemode=None)
+        ),
+        "C24",
+    ),
     Fault("an object of a test clock", "C24", in_lake("invoices", plant.sets("test_clock", "clock_1"), PAID), "C24"),
     # time
     Fault("a table that is late", "C21", plant.changed(complete_until=plant.late_table)),
     Fault("a lag that is not over", "C21", plant.changed(lag=lambda _: timedelta(days=60))),
     Fault("a locked month that changed", "C22", plant.changed(versions=plant.off_by_one_version)),
     # balances that only open
-    Fault("an opening reserve from nowhere", "C25", plant.changed(opening=lambda one: {**one.opening, ("USD", "reserve"): 5})),
-    Fault("opening deferred revenue from nowhere", "C20", plant.changed(opening=lambda one: {**one.opening, ("USD", "deferred"): 5})),
-    Fault("an opening dispute from nowhere", "C13", plant.changed(opening=lambda one: {**one.opening, ("USD", "disputed"): 5})),
-    Fault("a fee in the journals from nowhere", "C14", plant.in_line("fee_processing", debit=lambda line: line.debit + 1)),
-)  # fmt: skip
+    Fault(
+        "an opening reserve from nowhere",
+        "C25",
+        plant.changed(opening=lambda one: {**one.opening, ("USD", "reserve"): 5}),
+    ),
+    Fault(
+        "opening deferred revenue from nowhere",
+        "C20",
+        plant.changed(opening=lambda one: {**one.opening, ("USD", "deferred"): 5}),
+    ),
+    Fault(
+        "an opening dispute from nowhere",
+        "C13",
+        plant.changed(opening=lambda one: {**one.opening, ("USD", "disputed"): 5}),
+    ),
+    Fault(
+        "a fee in the journals from nowhere", "C14", plant.in_line("fee_processing", debit=lambda line: line.debit + 1)
+    ),
+)
 
 
 @pytest.fixture(scope="module")

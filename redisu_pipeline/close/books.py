@@ -77,7 +77,9 @@ class _Tables:
                 {"balance_transaction": "transaction"}
             ),
             "charges": self._table(
-                "charges", "id amount amount_captured payment_intent status livemode", _upper("currency")
+                "charges",
+                "id amount amount_captured amount_refunded payment_intent status livemode",
+                _upper("currency"),
             ),
             "invoice_payments": self._table(
                 "invoice_payments", "invoice status", _named("payment_intent", "payment_payment_intent")

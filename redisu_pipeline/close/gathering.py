@@ -108,6 +108,13 @@ def _tax_sum(row: Row) -> TaxSum:
     )
 
 
+def read_until(pins: Pins) -> datetime | None:
+    """Return up to when everything is complete; None when a table was never read."""
+    known = [_until(pins, table) for table in SOURCES if table != "tax_transactions"]
+    whole = [until for until in known if until is not None]
+    return min(whole) if len(whole) == len(known) else None
+
+
 def _until(pins: Pins, table: str) -> datetime | None:
     cursor = pins.cursors.get(table)
     return datetime.fromisoformat(cursor.complete_until) if cursor is not None and cursor.complete_until else None

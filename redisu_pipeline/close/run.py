@@ -160,7 +160,7 @@ class _Desk:
         balances = trial_balance(settings, account, flat, lines)
         problems = gates.problems(account, period, controls, drafted.blocked)
         state = self._state(period, drafted.journals, final=not problems)
-        page = MonthView(settings, account, books).page(
+        page = MonthView(settings, account, books, gathering.read_until(pins)).page(
             state, lines, controls, balances, tax_rows(taxes, period), drafted.blocked
         )
         problems += gates.refused_lines(page, self._states, {line.external_id for line in flat})

@@ -1,7 +1,7 @@
 """What the exports of a month show beside its lines: read from the lake's tables, grouped, nothing decided."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 import polars as pl
@@ -30,9 +30,10 @@ OPEN_DISPUTES = ("needs_response", "under_review", "appeal_needs_response", "app
 class MonthView:
     """The page of one account and month, made of the books that its journals were derived from."""
 
-    def __init__(self, settings: Settings, account: Account, books: Books) -> None:
+    def __init__(self, settings: Settings, account: Account, books: Books, until: datetime | None) -> None:
         self._settings, self._account, self._books = settings, account, books
         self._period, self._month = books.period, books.month
+        self._until = until  # how far Stripe was read
 
     def page(
         self,
@@ -61,6 +62,9 @@ class MonthView:
             large_invoices=self.large_invoices(),
             sales_by_day=self.sales_by_day(),
             blocked=[f"{one.what}: {_ids(one.ids)}; {one.mend}" for one in blocked],
+            complete_until=self._until,
+            brand=self._settings.pages.brand,
+            accent_color=self._settings.pages.accent_color,
             locked_by=state.locked_by,
             locked_at=state.locked_at,
             courses={slug: course.name for slug, course in self._settings.courses.items()},

@@ -33,6 +33,7 @@ class Behind:
     """An invoice of the month whose money is of another month, as far as it is: ``amount`` settled, ``shown`` not.
 
     ``uncharged`` (presentment) is what no successful charge of any month stands for: it would stay in flight for ever.
+    ``charges`` is how many charges of it the lake knows.
     """
 
     invoice: str
@@ -41,6 +42,7 @@ class Behind:
     shown_currency: str
     shown: int
     uncharged: int
+    charges: int
 
 
 @dataclass(frozen=True)
@@ -119,14 +121,14 @@ def _behind(books: Books, sent: Frame) -> list[Behind]:
     by_invoice: dict[str, list[Row]] = defaultdict(list)
     for row in rows_of(moved, *columns):
         by_invoice[row["invoice"]].append(row)
-    charged: dict[str, int] = defaultdict(int)
+    charged: dict[str, list[int]] = defaultdict(list)
     for row in rows_of(ours.filter(nw.col("status") == "succeeded"), "invoice", "shown", "source"):
-        charged[row["invoice"]] += row["shown"]
+        charged[row["invoice"]].append(row["shown"])
     heads = rows_of(waiting, "id", "currency", "due")
     return [_of_invoice(head, by_invoice[head["id"]], charged[head["id"]], books.month) for head in heads]
 
 
-def _of_invoice(head: Row, paid: Sequence[Row], charged: int, month: int) -> Behind:
+def _of_invoice(head: Row, paid: Sequence[Row], charged: Sequence[int], month: int) -> Behind:
     """Return what of an invoice's money is of another month; a converted one is worth what its bookings came to."""
     shown = head["due"] - sum(row["shown"] for row in paid if row["period"] == month)
     currency, amount = head["currency"], shown
@@ -139,5 +141,6 @@ def _of_invoice(head: Row, paid: Sequence[Row], charged: int, month: int) -> Beh
         amount=amount,
         shown_currency=head["currency"],
         shown=shown,
-        uncharged=head["due"] - charged,
+        uncharged=head["due"] - sum(charged),
+        charges=len(charged),
     )

@@ -35,6 +35,9 @@ CONTROLS = (
         "C10", "Revenue + deferred of sales = Σ invoices without tax, as the buyers saw it", sales.revenue_as_shown
     ),
     Control("C11", "Per charge: Σ refunds ≤ captured", refunds.within_capture),
+    Control(
+        "C11", "Per charge: Σ refunds = what the charge says went back", refunds.refunds_of_charges, blocking=False
+    ),
     Control("C11", "Σ bookings of refunds = Σ refunds", refunds.booked_refunds),
     Control("C11", "Refunds + tax + deferred + fx in the journals = −Σ bookings of refunds", refunds.posted_refunds),
     Control("C12", "Tax posted by jurisdiction = tax collected − tax given back", tax.by_jurisdiction),

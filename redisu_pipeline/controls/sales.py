@@ -73,7 +73,7 @@ def flight(evidence: Evidence) -> Iterator[Outcome]:
         moved -= sum(one.amount for one in evidence.flight.ahead if one.currency == currency)
         moved -= failed.get(currency, 0)
         late = evidence.late(currency, "in_flight")
-        unpaid = [one.invoice for one in evidence.flight.behind if one.currency == currency and one.uncharged]
+        unpaid = _uncharged(evidence, currency)
         opening = evidence.opening(currency, "in_flight")
         detail = f"opening {opening:,f}" + (f", late changes {late:,f}" if late else "")
         yield Outcome(
@@ -84,6 +84,16 @@ def flight(evidence: Evidence) -> Iterator[Outcome]:
             detail=f"{detail}; not what was charged for them: {named(unpaid)}" if unpaid else detail,
             wrong=bool(unpaid),
         )
+
+
+def _uncharged(evidence: Evidence, currency: str) -> list[str]:
+    """Return the month's invoices whose money no charge of any month is.
+
+    In the first month of the books a charge may be from before `start` and so not in the lake.
+    """
+    first = evidence.month == evidence.first_month
+    waiting = [one for one in evidence.flight.behind if one.currency == currency and one.uncharged]
+    return [one.invoice for one in waiting if one.charges or not first]
 
 
 # -- C9a: an invoice in itself ----------------------------------------------------------------------------------------
@@ -199,20 +209,30 @@ def _finished(evidence: Evidence) -> Frame:
 
 
 def invoices_of_sessions(evidence: Evidence) -> Iterator[Outcome]:
-    """C15: every paid invoice came from a session; what finance sent by hand is listed."""
+    """C15: every paid invoice came from a session.
+
+    Listed are those that finance sent by hand, and in the first month of the books those whose session may be from
+    before `start`.
+    """
     all_named = evidence.books["checkout_sessions"].filter(~nw.col("invoice").is_null())
     here = all_named.filter(nw.col("period") == evidence.month).select("invoice")
     paid = evidence.books.keep(_finished(evidence))
     rest = evidence.books.keep(paid.join(here, left_on="id", right_on="invoice", how="anti"))
-    others = all_named.filter(nw.col("period") != evidence.month).select("invoice")
-    alone = rows_of(rest.join(others, left_on="id", right_on="invoice", how="anti"), "id", "sent")
+    elsewhere = all_named.filter(nw.col("period") != evidence.month).select("invoice")
+    alone = rows_of(rest.join(elsewhere, left_on="id", right_on="invoice", how="anti"), "id", "sent")
+    first = evidence.month == evidence.first_month
     by_hand = [row["id"] for row in alone if row["sent"]]
-    strange = [row["id"] for row in alone if not row["sent"]]
+    unknown = [row["id"] for row in alone if not row["sent"]]
+    early, strange = (unknown, []) if first else ([], unknown)
     number = _len(paid)
     yield count(number, number - len(strange), scope="invoices", wrong=strange)
-    if by_hand:
-        detail = f"sent by hand, without a session: {named(by_hand)}"
-        yield count(len(by_hand), len(by_hand), scope="invoices by hand", detail=detail, status=Status.LIST)
+    for ids, scope, words in (
+        (by_hand, "invoices by hand", "sent by hand, without a session"),
+        (early, "invoices of the first month", "no session here; look whether it is from before `start`"),
+    ):
+        if ids:
+            detail = f"{words}: {named(ids)}"
+            yield count(len(ids), len(ids), scope=scope, detail=detail, status=Status.LIST)
 
 
 def invoices_posted(evidence: Evidence) -> Iterator[Outcome]:

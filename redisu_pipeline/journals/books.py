@@ -20,7 +20,7 @@ COLUMNS: Mapping[str, str] = {
     "transactions": "id created period day currency amount fee net type category source description rate_e8 "
     "balance_type livemode",
     "fees": "transaction amount type",
-    "charges": "id currency amount amount_captured payment_intent status livemode",
+    "charges": "id currency amount amount_captured amount_refunded payment_intent status livemode",
     "invoice_payments": "invoice payment_intent charge status",
     "invoices": "id created period day currency status total total_excluding_tax tax_amount amount_paid "
     "amount_overpaid amount_paid_off_stripe pre_payment_credit_notes_amount metadata_course automatic sent livemode "

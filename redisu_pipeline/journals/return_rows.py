@@ -257,11 +257,12 @@ def _tax_parts(rows: Iterable[Row]) -> tuple[TaxPart, ...]:
 def _reported(sale: Sale, rows: Iterable[Row]) -> dict[str, int] | None:
     """Return the report's tax of a refund by tax rate; None where it has none, or names another jurisdiction.
 
-    The report knows places, not our rates: a place's tax is shared among its rates in proportion.
+    The report knows places, not our rates: a place's tax is shared among its rates in proportion. Tax that goes back
+    is negative there; a refund that failed has positive rows too, which take it back and are no part of its split.
     """
     places: dict[tuple[str, str], int] = defaultdict(int)
     for row in rows:
-        places[row["country"] or "", row["state"] or ""] += abs(row["amount"])
+        places[row["country"] or "", row["state"] or ""] += max(-row["amount"], 0)
     if not places:
         return None
     found: dict[str, int] = {}

@@ -145,10 +145,11 @@ def settled_returns(sale: Sale, returns: Sequence[Return]) -> dict[str, SettledR
 
 
 def _in_turn(returns: Sequence[Return]) -> Iterator[tuple[Return, bool]]:
-    steps = [(one.at, 0, one.id, one) for one in returns]
-    steps += [(one.undone, 1, one.id, one) for one in returns if one.undone is not None]
-    for _, undone, _, one in sorted(steps, key=lambda step: step[:3]):
-        yield one, bool(undone)
+    """Yield what went back and what was taken back, by time. In one second room is made first: never more than all."""
+    steps = [(one.at, 1, one.id, one) for one in returns]
+    steps += [(one.undone, 0 if one.at < one.undone else 2, one.id, one) for one in returns if one.undone is not None]
+    for _, turn, _, one in sorted(steps, key=lambda step: step[:3]):
+        yield one, turn != 1
 
 
 def _nets(sale: Sale) -> dict[str, int]:

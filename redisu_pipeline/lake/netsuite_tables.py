@@ -107,7 +107,11 @@ PERIODS = _table(
         _ACCOUNT,
         _PERIOD,
         ("status", pa.string(), "open, final or locked"),
-        ("version", pa.int32(), "Version of the month's own journals; late changes after the lock carry their own, in later months"),
+        (
+            "version",
+            pa.int32(),
+            "Version of the month's own journals; late changes after the lock carry their own, in later months",
+        ),
         ("content_hash", pa.string(), "SHA-256 over the month's journal lines and sources"),
         ("final_at", INSTANT, "When it became final"),
         ("locked_at", INSTANT, "When it was locked"),

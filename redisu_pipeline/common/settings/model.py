@@ -174,7 +174,6 @@ class NetSuite:
         "without them bodies carry refName and are marked not sendable"
     )
 
-
     def allocation_threshold(self, day: date) -> int | None:
         """Return the threshold (whole ILS) that holds on ``day``; None before the first."""
         known = {**_ALLOCATION_THRESHOLDS, **self.allocation_thresholds}
