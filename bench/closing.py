@@ -94,7 +94,7 @@ def run() -> Iterator[Row]:
 def _closed(folder: Path, rows: int) -> Measured:
     make_lake(folder, rows)
     environ = {**os.environ, "REDISU_NOW": "2026-11-04T08:00:00Z"}
-    command = [sys.executable, "-m", "redisu_pipeline", "close", "--account", "us", "--month", MONTH]
+    command = [str(Path(sys.executable).with_name("redisu")), "close", "--account", "us", "--month", MONTH]
     command += ["--json", "--config", str(folder / "redisu.toml")]
     before = perf_counter()
     process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)

@@ -47,7 +47,9 @@ Place = tuple[str, str, str, str, str]
 """currency, role, course, country, state"""
 Moves = Mapping[Place, int]
 TAX_ROLES = {"US": "sales_tax", "IL": "vat_il"}
-TOGETHER = {"bank": "transit"}  # arrivals are posted by NetSuite's bank matching unless the configuration says otherwise
+TOGETHER = {
+    "bank": "transit"
+}  # arrivals are NetSuite's bank matching's, unless configured
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,17 @@
 Fees are 2.9 % + 0.30: 108.88 → 3.157… → 3.16 + 0.30; 118.00 → 3.422 → 3.42 + 0.30; 106.80 → 3.097… → 3.10 + 0.30.
 Sales: 108.88 + 108.88 + 118.00 + 106.80 = 442.56, of it NY 17.76, VAT 18.00. Processing 3.46 + 3.46 + 3.72 + 3.40
 = 14.04. USD net: 442.56 − 14.04 − 25.00 − 54.44 − 107.10 − 118.00 − 15.00 + 118.00 − 105.42 − 90.00 + 90.00 = 121.56.
+
+How each line comes about:
+
+    SALES    revenue 101 = a 100.00 + b 100.00; 201 = c 100.00 + d 106.80 (cash leg less no tax: revenue takes the cent)
+             tax NY = 8.88 × 2, IL = 18.00; clearing = 108.88 + 108.88 + 118.00 + 106.80
+    FEES     details of a, b, c, d = 14.04; txn_f 25.00; clearing = 14.04 + 25.00. The dispute's fee stands with it.
+    REFUNDS  b: 54.44 of 108.88 is half: tax 8.88 × 54.44 / 108.88 = 4.44, the rest 50.00 is course 101's
+             d: at the charge's rate 106.80 of course 201 go back, the day's rate takes 107.10: FX 0.30
+             clearing = 54.44 + 107.10
+    DISPUTES opened Dr disputed 118.00, Dr fee 15.00, Cr clearing 118.00 + 15.00; won Dr clearing 118.00, Cr disputed
+    PAYOUTS  Dr transit 105.42 + 90.00, Cr clearing the same; sent back Dr clearing 90.00, Cr transit 90.00
 """
 
 from __future__ import annotations
@@ -71,15 +82,6 @@ STR-US-USD-202610-SALES-V1
     SALES USD 2220 IL cr 18.00
     SALES USD 1150 dr 442.56
 """
-# SALES    revenue 101 = a 100.00 + b 100.00; 201 = c 100.00 + d 106.80 (cash leg less no tax: revenue takes the cent)
-#          tax NY = 8.88 × 2, IL = 18.00; clearing = 108.88 + 108.88 + 118.00 + 106.80
-# FEES     details of a, b, c, d = 14.04; txn_f 25.00; clearing = 14.04 + 25.00. The dispute's fee stands with it.
-# REFUNDS  b: 54.44 of 108.88 is half: tax 8.88 × 54.44 / 108.88 = 4.44, the rest 50.00 is course 101's
-#          d: at the charge's rate 106.80 of course 201 go back, the day's rate takes 107.10: FX 0.30
-#          clearing = 54.44 + 107.10
-# DISPUTES opened Dr disputed 118.00, Dr fee 15.00, Cr clearing 118.00 + 15.00; won Dr clearing 118.00, Cr disputed
-# PAYOUTS  Dr transit 105.42 + 90.00, Cr clearing the same; sent back Dr clearing 90.00, Cr transit 90.00
-
 # Journal line → its sources in minor units, debit positive.
 SOURCES = """
 JPY-202610-FEES 1: txn_e 570
@@ -179,9 +181,7 @@ def october() -> Paper:
     paper.transaction("txn_p2", at("10-21"), "payout", -90_00, source="po_2")
     paper.transaction("txn_pf", at("10-23"), "payout_reversal", 90_00, type="payout_failure", source="po_2")
     for id, amount, status in (("po_1", 105_42, "paid"), ("po_2", 90_00, "failed")):
-        paper.put(
-            "payouts", id=id, currency="USD", amount=amount, status=status, arrival_period=202610, period=202610
-        )
+        paper.put("payouts", id=id, currency="USD", amount=amount, status=status, arrival_period=202610, period=202610)
     return paper
 
 
@@ -264,7 +264,9 @@ def test_what_the_buyer_saw_stands_beside_the_settled_amount(worked: tuple[Deriv
 
 def test_dates_and_names_are_those_of_the_month(worked: tuple[Derived, Journal]) -> None:
     _, found = worked
-    about = {(line.period, str(line.tran_date), line.account, line.version, line.adjusts_period) for line in found.lines}
+    about = {
+        (line.period, str(line.tran_date), line.account, line.version, line.adjusts_period) for line in found.lines
+    }
     assert about == {("2026-10", "2026-10-31", "us", 1, None)}
     for line in found.lines:
         assert to_minor(abs(line.amount), line.currency) > 0
