@@ -241,6 +241,17 @@ def closed_town(factory: pytest.TempPathFactory, seed: int = 1, checkouts: int =
     return shared(factory, f"closed-{seed}-{checkouts}", build)
 
 
+def tree(lake: Path, *folders: str) -> dict[str, bytes]:
+    """Return every file below some folders of a lake (all of it unless told), but what the lake keeps for itself."""
+    tops = [lake / folder for folder in folders] if folders else [lake]
+    paths = (path for top in tops for path in top.rglob("*") if path.is_file())
+    return {
+        name: path.read_bytes()
+        for path in sorted(paths)
+        if not (name := path.relative_to(lake).as_posix()).startswith((".", "_history/"))
+    }
+
+
 # -- comparing --------------------------------------------------------------------------------------------------------
 
 

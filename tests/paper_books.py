@@ -14,7 +14,7 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
-from redisu_pipeline.close.books import keep, make
+from redisu_pipeline.close.polars_engine import keep, make
 from redisu_pipeline.close.sources import Journal, journal_of
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.settings.chart import DEFAULT_CHART, GLAccount, gl_account

@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 from answers import Answer
+from rich.console import Console
 from small_books import MONTHS, SmallBooks
 
+from redisu_pipeline.close.run import close
 from redisu_pipeline.close.stored import Stored
+from redisu_pipeline.close.terminal import step_by_step
 from redisu_pipeline.common.periods import Month
 
 CONTROL = [
@@ -276,3 +279,27 @@ def test_the_answer_holds_no_key(closed: tuple[SmallBooks, Answer]) -> None:
     books, answer = closed
     text = json.dumps(answer.json) + answer.stderr
     assert not [key for key in books.town.environ.values() if key in text]
+
+
+# -- progress ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_close_tells_what_it_is_doing(books: SmallBooks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDISU_NOW", books.environ["REDISU_NOW"])
+    told: list[str] = []
+    close(books.settings, books.environ, "us", "2026-08", tell=told.append)
+    assert [words.removeprefix("us 2026-08: ") for words in told] == [
+        "Stripe's own figures",
+        "journals",
+        "controls",
+        "exports",
+    ]
+
+
+def test_a_terminal_shows_the_step_and_a_pipe_shows_nothing() -> None:
+    for is_terminal in (True, False):
+        console = Console(file=io.StringIO(), force_terminal=is_terminal, width=80)
+        with step_by_step(console) as tell:
+            tell("us 2026-08: [controls]")
+        assert isinstance(console.file, io.StringIO)
+        assert ("us 2026-08: [controls]" in console.file.getvalue()) is is_terminal

@@ -149,6 +149,7 @@ class TestCloseMonth:
         assert said["journal_lines"]["status"] == "final"
         assert "| debit | USD |" in said["journal_lines"]["sums_minor_units"]
         assert "| USD | 4000 | Course Revenue |" in said["close_report"]["trial_balance"]
+        assert "| USD |  | **total** | **0.00** |" in said["close_report"]["trial_balance"]
         assert "| C1 | pass | USD |" in said["close_report"]["controls"]
         assert Path(said["close_report"]["dagster/uri"]).name == "close_report.html"
         assert Path(said["netsuite_export"]["journal_entries_csv"]).read_text().startswith("External ID")

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from redisu_pipeline.common.problems import ConfigurationError
+from redisu_pipeline.controls.run import CONTROLS
 from redisu_pipeline.definitions import build
 from redisu_pipeline.lake.schemas import schema_of
 from redisu_pipeline.tables.registry import TABLES
@@ -85,8 +86,10 @@ class TestCodeLocation:
 
     def test_every_asset_has_its_checks_and_the_public_names_are_there(self, defs: dg.Definitions) -> None:
         repository = defs.get_repository_def()
-        assert {"sync", "check_lake"} <= set(repository.job_names)
+        assert {"sync", "check_lake", "close_month", "lock_period"} <= set(repository.job_names)
         assert repository.has_schedule_def("daily_sync")
+        assert repository.has_schedule_def("monthly_close")
+        assert repository.has_sensor_def("late_changes")
         assert repository.has_sensor_def("stripe_events")
         assert repository.has_sensor_def("failure_message")
         names: dict[str, set[str]] = {}
@@ -94,6 +97,7 @@ class TestCodeLocation:
             names.setdefault(key.asset_key.path[-1], set()).add(key.name)
         tax = names.pop("tax_by_jurisdiction")
         assert tax == set(CHECKS)
+        assert names.pop("controls") == {control.id for control in CONTROLS}
         assert set(names) == set(TABLES)
         for table, found in names.items():
             own = set() if table == "tax_transactions" else {"freshness"}  # Stripe says how far a report reaches

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
+from redisu_pipeline.assets.failures import as_failures
 from redisu_pipeline.assets.journal_metadata import equations
 from redisu_pipeline.assets.journals import CONTROLS_KEY, names_of
 from redisu_pipeline.close.stored import Stored
 from redisu_pipeline.common.periods import Month
-from redisu_pipeline.common.problems import Refusal
 from redisu_pipeline.controls.model import ControlRow, Status
 from redisu_pipeline.controls.run import CONTROLS
 from redisu_pipeline.lake.netsuite_tables import CONTROLS as TABLE
@@ -31,10 +31,8 @@ def control_checks() -> dg.AssetChecksDefinition:
         specs=[dg.AssetCheckSpec(id_, asset=CONTROLS_KEY, description=_equations_of(id_)) for id_ in IDS],
     )
     def checks(context: dg.AssetCheckExecutionContext, pipeline: PipelineResource) -> Iterator[dg.AssetCheckResult]:
-        try:
+        with as_failures("controls"):
             rows = _rows(context, pipeline)
-        except Refusal as refusal:
-            raise dg.Failure(description=str(refusal), allow_retries=False) from None
         for key in sorted(context.selected_asset_check_keys, key=lambda key: IDS.index(key.name)):
             yield result(key.name, [row for row in rows if row.control == key.name])
 
@@ -42,9 +40,10 @@ def control_checks() -> dg.AssetChecksDefinition:
 
 
 def _equations_of(id_: str) -> str:
-    """Return the equations of an id in words, and whether they stop the month."""
+    """Return the equations of an id in words, and what a failure of each does."""
     said = [
-        f"- {control.description}" + ("" if control.blocking else " (warns only)")
+        f"- {control.description}. A failure "
+        + ("keeps the month open: nothing is exported." if control.blocking else "warns.")
         for control in CONTROLS
         if control.id == id_
     ]
@@ -81,10 +80,7 @@ def result(id_: str, rows: Sequence[ControlRow]) -> dg.AssetCheckResult:
         description=_said(rows, broken),
         metadata={
             "equations": dg.MetadataValue.md(_months(ordered[:SHOWN])),
-            "rows": len(rows),
-            "fail": sum(row.status is Status.FAIL for row in rows),
-            "warn": sum(row.status is Status.WARN for row in rows),
-            "list": sum(row.status is Status.LIST for row in rows),
+            "rows": ", ".join(f"{sum(row.status is status for row in rows)} {status}" for status in Status),
         },
     )
 

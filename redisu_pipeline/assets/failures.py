@@ -1,10 +1,11 @@
 """Problems of the pipeline as Dagster's failures: what asking again may mend is retried, the rest is not."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import dagster as dg
 
-from redisu_pipeline.common.problems import Problem
+from redisu_pipeline.common.problems import Problem, Refusal
 
 # Codes that time may mend. Whatever is not named here would fail again in the same way.
 TRANSIENT = frozenset(
@@ -35,3 +36,17 @@ def failure(problems: Sequence[Problem]) -> dg.Failure:
         metadata={"problems": dg.MetadataValue.md("\n".join(f"- {problem}" for problem in problems))},
         allow_retries=all(problem.code in TRANSIENT for problem in problems),
     )
+
+
+@contextmanager
+def as_failures(where: str) -> Iterator[None]:
+    """Turn what the block raises into a failure of the step; a fault of ours is not tried again."""
+    try:
+        yield
+    except dg.Failure:
+        raise
+    except Refusal as refusal:
+        raise failure(refusal.problems) from None
+    except Exception as error:
+        message = f"a fault of this program: {type(error).__name__}"
+        raise failure([Problem("internal_error", where, message, "report it with the run's log")]) from error

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from itertools import groupby
 
 import dagster as dg
 
@@ -77,13 +78,21 @@ def of_close_report(report: CloseReport) -> dict[str, dg.MetadataValue]:
 
 
 def trial_balance(rows: Sequence[TrialBalanceRow]) -> str:
-    """Return the trial balance as a Markdown table, amounts in major units."""
+    """Return the trial balance as a Markdown table with the sums of each currency, in major units."""
     head = ("currency", "account", "name", "opening", "debit", "credit", "closing")
-    cells = [
-        (row.currency, row.gl_account, row.gl_account_name, *(grouped(amount, row.currency) for amount in _sums(row)))
-        for row in sorted(rows, key=lambda row: (row.currency, row.gl_account))
-    ]
+    cells = []
+    for currency, group in groupby(sorted(rows, key=_place), key=lambda row: row.currency):
+        of_currency = list(group)
+        for row in of_currency:
+            amounts = (grouped(amount, currency) for amount in _sums(row))
+            cells.append((currency, row.gl_account, row.gl_account_name, *amounts))
+        totals = (sum(column, Decimal(0)) for column in zip(*map(_sums, of_currency), strict=True))
+        cells.append((currency, "", "**total**", *(f"**{grouped(total, currency)}**" for total in totals)))
     return _table(head, cells, 4) if cells else "nothing was posted"
+
+
+def _place(row: TrialBalanceRow) -> tuple[str, str]:
+    return row.currency, row.gl_account
 
 
 def _sums(row: TrialBalanceRow) -> tuple[Decimal, ...]:
@@ -91,7 +100,7 @@ def _sums(row: TrialBalanceRow) -> tuple[Decimal, ...]:
 
 
 def equations(rows: Sequence[ControlRow]) -> str:
-    """Return controls as a Markdown table with both sides of each equation."""
+    """Return controls as a Markdown table with both sides of each equation; what does not hold comes first."""
     head = ("control", "status", "currency", "equation", "scope", "left", "right", "difference", "tolerance", "detail")
     cells = [
         (
@@ -103,7 +112,7 @@ def equations(rows: Sequence[ControlRow]) -> str:
             *_sides(row),
             row.detail,
         )
-        for row in rows
+        for row in sorted(rows, key=lambda row: (row.status is not Status.FAIL, row.status is not Status.WARN))
     ]
     # The detail stands last and is text: numbers are aligned before it.
     return _table(head, cells, 4, texts_after=1) if cells else "no controls"

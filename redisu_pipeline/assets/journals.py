@@ -11,7 +11,7 @@ import dagster as dg
 
 from redisu_pipeline.assets import journal_metadata
 from redisu_pipeline.assets.catalogue import OWNERS, key_of
-from redisu_pipeline.assets.failures import RETRIES, failure
+from redisu_pipeline.assets.failures import RETRIES, as_failures, failure
 from redisu_pipeline.assets.tax import GROUP
 from redisu_pipeline.assets.tax import KEY as TAX_KEY
 from redisu_pipeline.close import gates
@@ -21,7 +21,7 @@ from redisu_pipeline.close.report import CloseReport
 from redisu_pipeline.close.run import Signature, close
 from redisu_pipeline.close.stored import OPEN
 from redisu_pipeline.common.periods import Month
-from redisu_pipeline.common.problems import Problem, Refusal
+from redisu_pipeline.common.problems import Problem
 from redisu_pipeline.common.settings import Settings
 from redisu_pipeline.lake.catalog import CatalogTable
 from redisu_pipeline.lake.netsuite_tables import CONTROLS, JOURNAL_LINES, JOURNAL_SOURCES, NETSUITE_TABLES, PERIODS
@@ -80,10 +80,8 @@ def _closing(partitions: dg.PartitionsDefinition, notice: str) -> dg.AssetsDefin
     )
     def closing(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> Iterator[dg.MaterializeResult]:
         account, month = partition_of(context)
-        try:
+        with as_failures(f"{account} {month}"):
             report = close(pipeline.settings(), pipeline.environ(), account, month, tell=context.log.info)
-        except Refusal as refusal:
-            raise failure(refusal.problems) from None
         for problem in report.problems:
             context.log.warning(str(problem))
         for key, metadata in records(pipeline.storage(), report):
@@ -100,10 +98,8 @@ def _export(partitions: dg.PartitionsDefinition, notice: str) -> dg.AssetsDefini
     )
     def export(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> dg.MaterializeResult:
         account, month = partition_of(context)
-        try:
+        with as_failures(f"{account} {month}"):
             report = stored_report(pipeline.settings(), pipeline.storage(), account, month)
-        except Refusal as refusal:
-            raise failure(refusal.problems) from None
         if report.status == OPEN:
             raise failure(why_open(pipeline.settings(), report))
         return dg.MaterializeResult(asset_key=EXPORT_KEY, metadata=journal_metadata.of_exports(report))
@@ -174,15 +170,12 @@ class LockConfig(dg.Config):
 @dg.op(pool=POOL, description="Derives the month once more and locks it; a locked month never changes again.")
 def lock_month(context: dg.OpExecutionContext, config: LockConfig, pipeline: PipelineResource) -> None:
     """Close and lock one month; Failure, which says why, when it may not be."""
-    try:
-        if not config.by.strip():
-            raise failure([Problem("usage", "by", "a lock names who did it", "give a name")])
-        signature = Signature.of(config.by.strip())
-        report = close(
-            pipeline.settings(), pipeline.environ(), config.account, config.month, signature, context.log.info
-        )
-    except Refusal as refusal:
-        raise failure(refusal.problems) from None
+    if not config.by.strip():
+        raise failure([Problem("usage", "by", "a lock names who did it", "give a name")])
+    signature = Signature.of(config.by.strip())
+    settings, environ = pipeline.settings(), pipeline.environ()
+    with as_failures(f"{config.account} {config.month}"):
+        report = close(settings, environ, config.account, config.month, signature, context.log.info)
     for event in materializations(pipeline.storage(), report):
         context.log_event(event)
     if report.problems:

@@ -1,7 +1,7 @@
 """A month as today's data derive it: its own journal, and for the first open month the late changes of locked ones."""
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ from redisu_pipeline.close.pins import Pins
 from redisu_pipeline.close.sources import Journal, journal_of
 from redisu_pipeline.close.stored import LOCKED, PeriodState, Stored
 from redisu_pipeline.common.periods import Month
-from redisu_pipeline.common.settings import Account, Settings
+from redisu_pipeline.common.settings import Account, JournalEngine, Settings
 from redisu_pipeline.controls.inputs import VersionCheck
 from redisu_pipeline.journals.books import Books
 from redisu_pipeline.journals.derive import Derived, derive
@@ -25,7 +25,8 @@ from redisu_pipeline.journals.model import Blocked, JournalLine
 class Draft:
     """What was derived. ``blocked`` are reasons of locked months too: what nothing explains has no late change.
 
-    ``unchanged`` is to be remembered: fingerprints of locked months that were derived as they stand.
+    ``unchanged`` is to be remembered: fingerprints of locked months that were derived as they stand. ``posted`` too,
+    once this month is locked: only then do its late changes stand, whatever the data become.
     """
 
     journals: tuple[Journal, ...]
@@ -33,6 +34,7 @@ class Draft:
     blocked: tuple[Blocked, ...] = ()
     versions: tuple[VersionCheck, ...] = ()
     unchanged: Mapping[str, str] = field(default_factory=dict)
+    posted: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def lines(self) -> list[JournalLine]:
@@ -54,7 +56,7 @@ class Drafter:
     def draft(self, books: Books) -> Draft:
         """Return the month of ``books``."""
         with _uncollected():
-            derived = derive(books)
+            derived = self._derived(books.period, lambda: books)
             own = self._journal(derived, books.period)
             if gates.first_not_locked(self.account, self.states) != books.period:
                 return Draft((own,), derived, derived.blocked)
@@ -65,11 +67,20 @@ class Drafter:
             (*derived.blocked, *(blocked for one in late for blocked in one.blocked)),
             tuple(check for one in late for check in one.versions),
             {key: digest for one in late for key, digest in one.unchanged.items()},
+            {key: digest for one in late for key, digest in one.posted.items()},
         )
 
     def fingerprint(self, month: Month) -> str:
         """Return a hash over what ``month`` is derived from."""
         return fingerprint(self.settings, self.account, self.pins.hashes, month)
+
+    def _derived(self, period: Month, books: Callable[[], Books]) -> Derived:
+        """Derive ``period``: here from ``books``, or on Spark, which reads its own."""
+        if self.settings.journals.engine is JournalEngine.LOCAL:
+            return derive(books())
+        from redisu_pipeline.close import spark_engine
+
+        return spark_engine.derive_on_spark(self.settings, self.account, period, self.pins)
 
     def _journal(self, derived: Derived, period: Month) -> Journal:
         heading = heading_of(self.settings, self.account, period)
@@ -85,7 +96,7 @@ class Drafter:
         stands = totals_of(standing_lines)
         if self.stored.seen().get(name) == now:
             return _Late(versions=gathering.version_checks(locked, stands, stands, "its sources have not changed"))
-        derived = derive(read_books(self.settings, self.account, locked, self.pins))
+        derived = self._derived(locked, lambda: read_books(self.settings, self.account, locked, self.pins))
         fresh = self._journal(derived, locked)
         wanted = totals_of(fresh.lines)
         if wanted == stands:
@@ -103,7 +114,7 @@ class Drafter:
         journal = late_journal(delta(fresh, standing), heading)
         both = totals_of([*standing_lines, *journal.lines])
         checked = gathering.version_checks(locked, wanted, both, "late changes posted")
-        return _Late(derived.blocked, checked, {}, journal)
+        return _Late(derived.blocked, checked, {}, journal, {name: now})
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,7 @@ class _Late:
     versions: Sequence[VersionCheck] = ()
     unchanged: Mapping[str, str] = field(default_factory=dict)
     journal: Journal | None = None
+    posted: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from redisu_pipeline.common.problems import Refusal
 from redisu_pipeline.common.settings import Account, Settings
 from redisu_pipeline.common.stripe_api import is_live
 from redisu_pipeline.controls.inputs import BalanceHeld, ControlInputs, TaxSum, VersionCheck
+from redisu_pipeline.controls.journals import content_hash
 from redisu_pipeline.extract.figures_model import Figures
 from redisu_pipeline.journals.books import Books
 from redisu_pipeline.journals.derive import Derived
@@ -73,10 +74,20 @@ def control_inputs(known: Gathered) -> ControlInputs:
         taxes=[_tax_sum(row) for row in known.taxes],
         complete_until={table: _until(known.pins, table) for table in SOURCES},
         tax_report_note=coverage_of(known.storage, account.name).note,
+        exported=_exported(known),
         versions=known.versions,
         key_livemode=_livemode(account, known.environ),
         rates={currency: rate for currency in currencies if (rate := rates.rate(currency))},
     )
+
+
+def _exported(known: Gathered) -> dict[str, str]:
+    """Return what earlier months hold by external id, as a hash: no id goes out twice, no content under two (C16)."""
+    journals: dict[str, list[JournalLine]] = {}
+    for lines in known.earlier.values():
+        for line in lines:
+            journals.setdefault(line.external_id, []).append(line)
+    return {external_id: content_hash(lines) for external_id, lines in journals.items()}
 
 
 def _previous_closing(known: Gathered, period: Month) -> Mapping[str, Decimal] | None:

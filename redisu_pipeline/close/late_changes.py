@@ -127,7 +127,9 @@ def _key(klass: str, role: str, course: str, country: str, state: str) -> str:
 
 def _described(lines: Sequence[JournalLine], legs: pl.DataFrame, sign: int) -> pl.DataFrame:
     about = pl.DataFrame([(place, *_about(line)) for place, line in enumerate(lines)], schema=LINE_SCHEMA, orient="row")
-    signed = legs.drop("currency").join(about, on="place", how="inner")
+    # What was just derived has categories where the lake has texts.
+    texts = legs.drop("currency").with_columns(pl.col(CAUSE).cast(pl.String))
+    signed = texts.join(about, on="place", how="inner")
     return signed.select(*ABOUT, *CAUSE, pl.col("amount") * sign, pl.col("presentment_amount") * sign, "rate_e8")
 
 

@@ -1,17 +1,19 @@
-"""What a close reads: the files that the manifests of one account list, checked against their hashes, pinned."""
+"""What a close reads: the files that the manifests of one account list, checked against them, pinned."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import polars as pl
 
 from redisu_pipeline.common.problems import Failed, Problem
+from redisu_pipeline.common.settings import JournalEngine, Settings
 from redisu_pipeline.lake.foreign import sha256_of
 from redisu_pipeline.lake.manifest import Cursor, FileEntry, read_manifest
 from redisu_pipeline.lake.schemas import schema_of
-from redisu_pipeline.lake.storage import Storage
+from redisu_pipeline.lake.storage import OBJECT_SCHEMES, Storage
 from redisu_pipeline.tables.registry import TABLES
 
 SOURCES = (
@@ -22,13 +24,17 @@ SOURCES = (
 """The Stripe tables that journals and controls are derived from."""
 
 WORKERS = 2
+MISSING = "is in the manifest but not in the lake"
 
 
 @dataclass(frozen=True)
 class Pins:
-    """The files of each table on this machine, the cursor of each table, and the hash of each file."""
+    """The files of each table, the cursor of each table, and the hash of each file as its manifest has it.
 
-    files: Mapping[str, tuple[Path, ...]]
+    A file is a path of this machine, or an address in an object store where it is read in place.
+    """
+
+    files: Mapping[str, tuple[str, ...]]
     cursors: Mapping[str, Cursor]
     hashes: Mapping[str, str]  # "<table>/<month>" -> sha256
     rows: Mapping[str, int]
@@ -38,33 +44,40 @@ class Pins:
         files = self.files.get(table, ())
         if not files:
             return pl.from_arrow(schema_of(TABLES[table]).empty_table()).lazy()  # type: ignore[union-attr]
-        rows = pl.scan_parquet(list(files), hive_partitioning=False, missing_columns="insert", extra_columns="ignore")
+        rows = pl.scan_parquet(
+            list(files), glob=False, hive_partitioning=False, missing_columns="insert", extra_columns="ignore"
+        )
         return rows.filter(pl.col("_deleted_at").is_null())
 
 
+def pins_of(settings: Settings, storage: Storage, account: str) -> Pins:
+    """Return the account's pins as the configured engine reads them: Spark reads an object store in place."""
+    remote = urlsplit(storage.root).scheme in OBJECT_SCHEMES
+    if remote and settings.journals.engine is JournalEngine.SPARK:
+        return pin_in_place(storage, account)
+    return pin(storage, account)
+
+
 def pin(storage: Storage, account: str, tables: Iterable[str] = SOURCES) -> Pins:
-    """Return the account's files as the manifests list them.
+    """Return the account's files as the manifests list them, on this machine: fetched from where they lie.
 
     Raises Failed naming every file that is missing or was edited by hand (its hash is not the manifest's).
     """
-    entries: list[tuple[str, FileEntry]] = []
-    cursors = {}
-    for table in tables:
-        manifest, _ = read_manifest(storage, table, account)
-        if manifest is not None:
-            entries += [(table, entry) for entry in manifest.files]
-            cursors[table] = manifest.cursor
+    listing = _Listing.of(storage, account, tables)
     folder = storage.scratch()
     with ThreadPoolExecutor(WORKERS) as pool:
-        fetched = list(pool.map(lambda one: _fetched(storage, folder, *one), entries))
-    problems = [problem for _, problem in fetched if problem is not None]
-    if problems:
-        raise Failed(problems)
-    rows: dict[str, int] = {}
-    for table, entry in entries:
-        rows[table] = rows.get(table, 0) + entry.rows
-    hashes = {f"{table}/{entry.month}": entry.sha256 for table, entry in entries}
-    return Pins(dict(_by_table(entries, fetched)), cursors, hashes, rows)
+        return listing.pins(pool.map(lambda one: _fetched(storage, folder, *one), listing.entries))
+
+
+def pin_in_place(storage: Storage, account: str, tables: Iterable[str] = SOURCES) -> Pins:
+    """Return the account's files as the manifests list them, where they lie in the object store.
+
+    A hash would need the whole file, so its size is compared instead. Raises Failed as `pin` does.
+    """
+    listing = _Listing.of(storage, account, tables)
+    folders = sorted({entry.path.rpartition("/month=")[0] for _, entry in listing.entries})
+    sizes = {found.path: found.size for folder in folders for found in storage.list(folder)}
+    return listing.pins(_in_place(storage, sizes, entry) for _, entry in listing.entries)
 
 
 def listed(storage: Storage, account: str) -> dict[str, str]:
@@ -76,26 +89,59 @@ def listed(storage: Storage, account: str) -> dict[str, str]:
     return found
 
 
-def _fetched(storage: Storage, folder: Path, table: str, entry: FileEntry) -> tuple[Path | None, Problem | None]:
+@dataclass(frozen=True)
+class _Listing:
+    """What the manifests of an account list."""
+
+    entries: Sequence[tuple[str, FileEntry]]
+    cursors: Mapping[str, Cursor]
+
+    @classmethod
+    def of(cls, storage: Storage, account: str, tables: Iterable[str]) -> "_Listing":
+        """Read the manifests of ``tables``."""
+        entries: list[tuple[str, FileEntry]] = []
+        cursors = {}
+        for table in tables:
+            manifest, _ = read_manifest(storage, table, account)
+            if manifest is not None:
+                entries += [(table, entry) for entry in manifest.files]
+                cursors[table] = manifest.cursor
+        return cls(entries, cursors)
+
+    def pins(self, found: Iterable[str | Problem]) -> Pins:
+        """Return the pins of the entries' places, in their order; raises Failed with all that are problems."""
+        places = list(found)
+        problems = [place for place in places if isinstance(place, Problem)]
+        if problems:
+            raise Failed(problems)
+        files: dict[str, list[str]] = {}
+        rows: dict[str, int] = {}
+        for (table, entry), place in zip(self.entries, places, strict=True):
+            files.setdefault(table, []).append(str(place))
+            rows[table] = rows.get(table, 0) + entry.rows
+        hashes = {f"{table}/{entry.month}": entry.sha256 for table, entry in self.entries}
+        return Pins({table: tuple(of) for table, of in files.items()}, self.cursors, hashes, rows)
+
+
+def _fetched(storage: Storage, folder: Path, table: str, entry: FileEntry) -> str | Problem:
     place = folder / table / entry.month
     place.mkdir(parents=True, exist_ok=True)
     found = storage.fetch(entry.path, place)
-    uri = storage.uri(entry.path)
     if found is None:
-        mend = "restore it from _history/, or move the table's folder and its manifest away and run sync --full"
-        return None, Problem("foreign_file", uri, "is in the manifest but not in the lake", mend)
+        return _foreign(storage, entry, MISSING)
     if sha256_of(found[0]) != entry.sha256:
-        mend = "restore it from _history/, or move the table's folder and its manifest away and run sync --full"
-        return None, Problem("foreign_file", uri, "was not written by redisu (its hash is not the manifest's)", mend)
-    return found[0], None
+        return _foreign(storage, entry, "was not written by redisu (its hash is not the manifest's)")
+    return str(found[0])
 
 
-def _by_table(
-    entries: Iterable[tuple[str, FileEntry]], fetched: Iterable[tuple[Path | None, Problem | None]]
-) -> Iterator[tuple[str, tuple[Path, ...]]]:
-    files: dict[str, list[Path]] = {}
-    for (table, _), (path, _) in zip(entries, fetched, strict=True):
-        if path is not None:
-            files.setdefault(table, []).append(path)
-    for table, paths in files.items():
-        yield table, tuple(paths)
+def _in_place(storage: Storage, sizes: Mapping[str, int], entry: FileEntry) -> str | Problem:
+    if entry.path not in sizes:
+        return _foreign(storage, entry, MISSING)
+    if sizes[entry.path] != entry.bytes:
+        return _foreign(storage, entry, "was not written by redisu (its size is not the manifest's)")
+    return storage.uri(entry.path)
+
+
+def _foreign(storage: Storage, entry: FileEntry, what: str) -> Problem:
+    mend = "restore it from _history/, or move the table's folder and its manifest away and run sync --full"
+    return Problem("foreign_file", storage.uri(entry.path), what, mend)

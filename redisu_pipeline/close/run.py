@@ -16,7 +16,7 @@ from redisu_pipeline.close.balances import trial_balance
 from redisu_pipeline.close.books import read_books
 from redisu_pipeline.close.draft import Drafter
 from redisu_pipeline.close.fingerprint import fingerprint
-from redisu_pipeline.close.pins import pin
+from redisu_pipeline.close.pins import pins_of
 from redisu_pipeline.close.reading import report_of
 from redisu_pipeline.close.report import CloseReport
 from redisu_pipeline.close.sources import Journal
@@ -95,6 +95,7 @@ class _Desk:
         self._derivation, self._tell = derivation, tell
         self._stored = Stored(derivation.storage, account.name)
         self._states = self._stored.states()
+        self._posted: Mapping[str, str] = {}  # what the late changes of the last derivation were derived from
 
     def close(self, period: Month, signature: Signature | None) -> CloseReport:
         notes = self._refresh_earlier(period)
@@ -114,7 +115,7 @@ class _Desk:
         notes: list[str] = []
         for month, state in list(self._states.items()):
             if month < period and state.status == FINAL:
-                pins = pin(self._derivation.storage, self._account.name)
+                pins = pins_of(self._settings, self._derivation.storage, self._account.name)
                 now = fingerprint(self._settings, self._account, pins.hashes, month)
                 if self._stored.seen().get(f"final/{month}") != now:
                     again = self._derive(month, ())
@@ -126,11 +127,12 @@ class _Desk:
         self._tell(f"{account.name} {period}: Stripe's own figures")
         figures = read_figures(settings, self._environ, account.name, period)
         self._tell(f"{account.name} {period}: journals")
-        pins = pin(self._derivation.storage, account.name)
+        pins = pins_of(settings, self._derivation.storage, account.name)
         gates.something_synced(account, pins)
         books = read_books(settings, account, period, pins)
         drafter = Drafter(settings, account, self._stored, self._states, pins)
         drafted = drafter.draft(books)
+        self._posted = drafted.posted
         earlier, lines = self._stored.lines(before=period), drafted.lines
         flat = [line for of_month in earlier.values() for line in of_month]
         storage = self._derivation.storage
@@ -217,5 +219,5 @@ class _Desk:
         page = replace(report.page, status=LOCKED, locked_by=state.locked_by, locked_at=state.locked_at)
         exports = writing.write_exports(self._derivation, period, render(page))
         # What it was derived from, not what lies there by now: a sync may have come between.
-        self._keep(state, {f"locked/{period}": self._stored.seen()[f"final/{period}"]})
+        self._keep(state, {**self._posted, f"locked/{period}": self._stored.seen()[f"final/{period}"]})
         return replace(report, status=LOCKED, exports=exports, page=page)

@@ -17,7 +17,8 @@ from redisu_pipeline.journals.transactions import PAYMENTS
 
 _HELD_WITHOUT_SECOND_ROW = ("payout_minimum_balance_hold", "payout_minimum_balance_release")
 _PREFUNDING = "refund_and_dispute_prefunding"
-_IN_CLEARING = ("available", "pending")
+_HELD = ("available", "pending")
+_RISK_RESERVED = "risk_reserved"
 
 
 def clearing(evidence: Evidence) -> Iterator[Outcome]:
@@ -122,12 +123,14 @@ def snapshot(evidence: Evidence) -> Iterator[Outcome]:
     for currency in sorted({row.currency.upper() for row in rows}):
         own = [row for row in rows if row.currency.upper() == currency]
         start = evidence.configured(currency, "clearing")
-        said = sum(row.amount for row in own if row.kind in _IN_CLEARING)
-        yield money(currency, start + held.get((currency, PAYMENTS), 0), said, detail=when)
+        said = sum(row.amount for row in own if row.kind in _HELD or row.kind.startswith(_RISK_RESERVED))
+        # A reserve stays part of what Stripe holds for us; only prefunding has kinds of its own.
+        booked = sum(net for (of, balance), net in held.items() if of == currency and balance != _PREFUNDING)
+        yield money(currency, start + booked, said, detail=when)
         ahead = [row.amount for row in own if row.kind.startswith("prefunding_")]
         if ahead:
-            booked = held.get((currency, _PREFUNDING), 0)
-            yield money(currency, booked, sum(ahead), scope="prefunding", detail=when)
+            funded = held.get((currency, _PREFUNDING), 0)
+            yield money(currency, funded, sum(ahead), scope="prefunding", detail=when)
 
 
 def _snapshot_rows(evidence: Evidence) -> Sequence[BalanceHeld]:

@@ -1,7 +1,8 @@
 """Presentment to settlement currency in whole numbers, once for frames and once for single amounts.
 
 The cash leg is the balance transaction's own integer; only tax and parts of a payment are ever converted (§2.2).
-Stripe's rate has eight decimals, so amount × rate × 10^8 is exact in 64 bits when whole and fraction go apart.
+Stripe's rate has eight decimals, so amount × rate × 10^8 is a whole number; it is taken apart so that no part of it
+outgrows 64 bits, for amounts up to 10^12 minor units and rates up to 10^5 (10^13 as rate_e8).
 """
 
 import narwhals as nw
@@ -9,10 +10,15 @@ import narwhals as nw
 from redisu_pipeline.common.money import KNOWN_CURRENCIES, exponent
 
 E8 = 100_000_000
+E4 = 10_000
 
 
 def floor_divided(number: nw.Expr, by: nw.Expr | int) -> nw.Expr:
-    """Return ⌊number / by⌋ for numbers ≥ 0. Not ``//``: Spark divides doubles there, which are not exact."""
+    """Return ⌊number / by⌋ for numbers ≥ 0. Not ``//``: Spark divides doubles there and cuts what they come to.
+
+    Doubles come in here too, but for a quotient that is whole: it is off by less than a half, and rounded away, while
+    the quotient is below 2^51, whatever the number (two roundings of 2^-53 each go in, a third comes out).
+    """
     exact = number - number % by
     return (exact / by).round(0).cast(nw.Int64)
 
@@ -22,12 +28,14 @@ def converted(amount: nw.Expr, rate_e8: nw.Expr, up: nw.Expr, down: nw.Expr) -> 
 
     ⌊(x + ½·down) / down⌋ needs only ⌊x⌋, so no fraction is lost where ``down`` > 1; where it is 1, half of E8 is added.
     """
-    whole = amount * floor_divided(rate_e8, E8) * up
-    fraction = amount * (rate_e8 % E8) * up
-    nearest = whole + floor_divided(fraction + E8 // 2, E8)
-    floor = whole + floor_divided(fraction, E8)
-    scaled = floor_divided(floor + floor_divided(down, 2), down)
-    return nw.when(down > 1).then(scaled).otherwise(nearest)
+    scaled, fraction = amount * up, rate_e8 % E8
+    whole = scaled * floor_divided(rate_e8, E8)
+    # scaled × fraction = high × 10^4 + low: the product itself would leave 64 bits at 10^11.
+    high, low = scaled * floor_divided(fraction, E4), scaled * (fraction % E4)
+    nearest = whole + floor_divided(high + floor_divided(low + E8 // 2, E4), E4)
+    floor = whole + floor_divided(high + floor_divided(low, E4), E4)
+    bridged = floor_divided(floor + floor_divided(down, 2), down)
+    return nw.when(down > 1).then(bridged).otherwise(nearest)
 
 
 def convert(amount: int, rate_e8: int, up: int, down: int) -> int:

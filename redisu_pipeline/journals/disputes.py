@@ -28,14 +28,13 @@ def _moved(books: Books, rows: Frame) -> list[Frame]:
     """Opened: Dr disputed, Cr clearing. Won: Dr clearing, Cr disputed as it was withdrawn, the rest to fx."""
     amount = nw.col("amount")
     opened = rows.filter(nw.col("category") == "dispute")
-    first = withdrawals(books).select(
-        nw.col("dispute"), nw.col("amount").alias("withdrawn"), nw.col("id").alias("withdrawal")
-    )
     won = rows.filter(nw.col("category") == "dispute_reversal").join(
-        first, left_on="source", right_on="dispute", how="left"
+        withdrawals(books), left_on="source", right_on="dispute", how="left"
     )
-    # Without conversion the return is the withdrawal's mirror, or the part of it that comes back.
-    settled = nw.when(nw.col("rate_e8").is_null()).then(amount).otherwise(nw.coalesce(nw.col("withdrawn") * -1, amount))
+    # Without conversion the return is the withdrawal's mirror, or the part of it that comes back; so is a row of
+    # nothing but a returned fee.
+    plain = nw.col("rate_e8").is_null() | (amount == 0)
+    settled = nw.when(plain).then(amount).otherwise(nw.coalesce(nw.col("withdrawn") * -1, amount))
     won = won.with_columns(settled.alias("settled"), (amount - settled).alias("gap"))
     return [
         legs(opened, LegKey(_DISPUTES, "9", "disputed"), amount, _DISPUTE, entry="id", sign=-1),
@@ -47,9 +46,9 @@ def _moved(books: Books, rows: Frame) -> list[Frame]:
 
 
 def withdrawals(books: Books) -> Frame:
-    """Return the balance transaction that withdrew each dispute's money, of any month."""
+    """Return what was `withdrawn` for each `dispute`, of any month: one row, though a fee may have a row of its own."""
     rows = books["transactions"].filter(nw.col("category") == "dispute")
-    return rows.with_columns(nw.col("source").alias("dispute"))
+    return rows.group_by("source").agg(nw.col("amount").sum().alias("withdrawn")).rename({"source": "dispute"})
 
 
 def _fees(books: Books, rows: Frame) -> list[Frame]:

@@ -5,6 +5,7 @@ lands exactly on the tax of the sale. Conversion works on cumulated amounts too:
 Amounts are minor units of the presentment currency unless they are called settled; all are positive.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -85,17 +86,27 @@ class Return:
 
 @dataclass
 class _Gone:
-    """What has gone back so far."""
+    """What has gone back so far, and what of it was booked in settlement currency."""
 
     amount: int = 0
-    taxes: dict[str, int] = field(default_factory=dict)
-    nets: dict[str, int] = field(default_factory=dict)
+    taxes: Counter[str] = field(default_factory=Counter)  # by tax rate
+    nets: Counter[str] = field(default_factory=Counter)  # by line
+    settled: int = 0
+    settled_taxes: Counter[str] = field(default_factory=Counter)
+    settled_nets: Counter[str] = field(default_factory=Counter)  # by course
 
-    def add(self, amount: int, split: Split, sign: int) -> None:
-        self.amount += sign * amount
-        for mine, part in ((self.taxes, split.taxes), (self.nets, split.nets)):
+    def add(self, one: "_Done", sign: int) -> None:
+        self.amount += sign * one.amount
+        self.settled += sign * one.settled.amount
+        settled_taxes = {tax.part.rate: tax.amount for tax in one.settled.taxes}
+        for mine, part in (
+            (self.taxes, one.split.taxes),
+            (self.nets, one.split.nets),
+            (self.settled_taxes, settled_taxes),
+            (self.settled_nets, one.settled.nets),
+        ):
             for key, value in part.items():
-                mine[key] = mine.get(key, 0) + sign * value
+                mine[key] += sign * value
 
 
 class SettledTax(NamedTuple):
@@ -121,27 +132,28 @@ class SettledReturn:
     net_before: Mapping[str, int]
 
 
+class _Done(NamedTuple):
+    """A return that was worked out: presented and settled."""
+
+    amount: int
+    split: Split
+    settled: SettledReturn
+
+
 def settled_returns(sale: Sale, returns: Sequence[Return]) -> dict[str, SettledReturn]:
     """Return what each return comes to, by its id. Those of one sale depend on each other: give all of them."""
     gone = _Gone()
-    found: dict[str, SettledReturn] = {}
-    splits: dict[str, Split] = {}
-    sold = _by_course(sale, _nets(sale), _settled_net(sale, sale.total, {t.rate: t.amount for t in sale.taxes}))
-    back = dict.fromkeys(sold, 0)
+    done: dict[str, _Done] = {}
+    sold = _by_course(sale, _nets(sale), _settled_net(sale))
     for one, undone in _in_turn(returns):
         if undone:
-            gone.add(one.amount, splits[one.id], -1)
-            for course, amount in found[one.id].nets.items():
-                back[course] -= amount
+            gone.add(done[one.id], -1)
             continue
         split = _split(sale, gone, one)
-        splits[one.id] = split
-        before = {course: sold[course] - back[course] for course in sold}
-        found[one.id] = settled = _settled(sale, gone, one, split, before)
-        gone.add(one.amount, split, +1)
-        for course, amount in settled.nets.items():
-            back[course] += amount
-    return found
+        before = {course: sold[course] - gone.settled_nets[course] for course in sold}
+        done[one.id] = _Done(one.amount, split, _settled(sale, gone, one, split, before))
+        gone.add(done[one.id], +1)
+    return {id: one.settled for id, one in done.items()}
 
 
 def _in_turn(returns: Sequence[Return]) -> Iterator[tuple[Return, bool]]:
@@ -161,13 +173,33 @@ def _split(sale: Sale, gone: _Gone, one: Return) -> Split:
     if taxes is None and one.amount == sale.total and not gone.amount:
         return Split({part.rate: part.amount for part in sale.taxes}, _nets(sale))  # the whole sale, as most are
     if taxes is None:
-        after = gone.amount + one.amount
-        taxes = {t.rate: due(t.amount, after, sale.total) - gone.taxes.get(t.rate, 0) for t in sale.taxes}
+        taxes = _taxes_due(sale, gone, one.amount)
     net = one.amount - sum(taxes.values())
     nets = one.nets
     if nets is None or sum(nets.values()) != net:
         nets = _pro_rata(sale, gone, net)
     return Split(taxes, nets)
+
+
+def _taxes_due(sale: Sale, gone: _Gone, amount: int) -> dict[str, int]:
+    """Return the tax due for all that went back, less what was reversed already, by tax rate (§2.4).
+
+    A credit note may have taken more or less than its part: then no tax goes back the wrong way, and the rest still
+    holds both what is left of the tax and what is left of the price.
+    """
+    after = gone.amount + amount
+    left = {tax.rate: max(tax.amount - gone.taxes[tax.rate], 0) for tax in sale.taxes}
+    due_now = {tax.rate: due(tax.amount, after, sale.total) - gone.taxes[tax.rate] for tax in sale.taxes}
+    taxes = {rate: min(max(wanted, 0), left[rate]) for rate, wanted in due_now.items()}
+    net_left = sum(line.net for line in sale.lines) - sum(gone.nets.values())
+    too_much, too_little = sum(taxes.values()) - amount, amount - sum(taxes.values()) - max(net_left, 0)
+    if too_much > 0:
+        return dict(zip(taxes, allocate(amount, list(taxes.values())), strict=True))
+    room = [left[rate] - tax for rate, tax in taxes.items()]
+    if 0 < too_little <= sum(room):
+        more = allocate(too_little, room)
+        return {rate: tax + extra for (rate, tax), extra in zip(taxes.items(), more, strict=True)}
+    return taxes
 
 
 def due(part: int, amount: int, total: int) -> int:
@@ -178,26 +210,37 @@ def due(part: int, amount: int, total: int) -> int:
 
 
 def _pro_rata(sale: Sale, gone: _Gone, net: int) -> dict[str, int]:
-    """Share the net among the lines so that all shares so far are in proportion."""
+    """Share the net among the lines so that all shares so far are in proportion.
+
+    Where credit notes took whole lines that cannot be: then what is left of the lines is shared.
+    """
     weights = [max(line.net, 0) for line in sale.lines]
     if not any(weights):
         return {sale.lines[0].id: net} if sale.lines else {}
     parts = allocate(sum(gone.nets.values()) + net, weights)
-    return {line.id: part - gone.nets.get(line.id, 0) for line, part in zip(sale.lines, parts, strict=True)}
+    shares = {line.id: part - gone.nets[line.id] for line, part in zip(sale.lines, parts, strict=True)}
+    left = [max(line.net - gone.nets[line.id], 0) for line in sale.lines]
+    if min(shares.values()) < 0 <= net and any(left):
+        return {line.id: part for line, part in zip(sale.lines, allocate(net, left), strict=True)}
+    return shares
 
 
-def _settled_net(sale: Sale, amount: int, taxes: Mapping[str, int]) -> int:
-    return sale.settled(amount) - sum(sale.settled_tax(tax) for tax in taxes.values())
+def _settled_net(sale: Sale) -> int:
+    return sale.settled(sale.total) - sum(sale.settled_tax(tax.amount) for tax in sale.taxes)
 
 
 def _settled(sale: Sale, gone: _Gone, one: Return, split: Split, net_before: Mapping[str, int]) -> SettledReturn:
+    """Convert on cumulated amounts less what was booked: whatever failed in between, the whole is the whole."""
     taxes = []
     for part in sale.taxes:
-        low = gone.taxes.get(part.rate, 0)
-        high = low + split.taxes.get(part.rate, 0)
-        taxes.append(SettledTax(part, sale.settled_tax(high) - sale.settled_tax(low), high - low))
-    amount = sale.settled(gone.amount + one.amount) - sale.settled(gone.amount)
-    nets = _by_course(sale, split.nets, amount - sum(tax.amount for tax in taxes))
+        shown = split.taxes.get(part.rate, 0)
+        whole = sale.settled_tax(gone.taxes[part.rate] + shown)
+        taxes.append(SettledTax(part, whole - gone.settled_taxes[part.rate], shown))
+    amount = sale.settled(gone.amount + one.amount) - gone.settled
+    net = amount - sum(tax.amount for tax in taxes)
+    together = {line.id: gone.nets[line.id] + split.nets.get(line.id, 0) for line in sale.lines}
+    so_far = _by_course(sale, together, sum(gone.settled_nets.values()) + net)
+    nets = {course: whole - gone.settled_nets[course] for course, whole in so_far.items()}
     return SettledReturn(one.id, amount, tuple(taxes), nets, _of_courses(sale, split.nets), net_before)
 
 
@@ -210,10 +253,10 @@ def _of_courses(sale: Sale, nets: Mapping[str, int]) -> dict[str, int]:
 
 def _by_course(sale: Sale, nets: Mapping[str, int], amount: int) -> dict[str, int]:
     """Share a settled amount among courses in proportion to their presented nets."""
-    weights = _of_courses(sale, nets)
+    weights = {course: max(weight, 0) for course, weight in _of_courses(sale, nets).items()}
     if len(weights) < 2:
         return dict.fromkeys(weights, amount)
-    if any(weight < 0 for weight in weights.values()) or not any(weights.values()):
+    if not any(weights.values()):
         # The rounding of a tiny part: too small to be told apart by course.
         return {course: amount if place == 0 else 0 for place, course in enumerate(weights)}
     return dict(zip(weights, allocate(amount, list(weights.values())), strict=True))

@@ -3,6 +3,7 @@
 from redisu_pipeline.common.settings.account import Account, ManualTaxRate, Opening, TaxMode, TaxType
 from redisu_pipeline.common.settings.chart import DEFAULT_CHART, ROLES, Chart, GLAccount, gl_account
 from redisu_pipeline.common.settings.course import Course, Recognition
+from redisu_pipeline.common.settings.journals import JournalEngine, Journals
 from redisu_pipeline.common.settings.load import load
 from redisu_pipeline.common.settings.model import (
     Alerts,
@@ -32,7 +33,9 @@ __all__ = [
     "Database",
     "FlockJay",
     "GLAccount",
+    "JournalEngine",
     "JournalMapping",
+    "Journals",
     "Lake",
     "ManualTaxRate",
     "Method",

@@ -17,6 +17,7 @@ from redisu_pipeline.common.settings.account import Account
 from redisu_pipeline.common.settings.chart import DEFAULT_CHART, Chart, GLAccount
 from redisu_pipeline.common.settings.course import Course
 from redisu_pipeline.common.settings.fields import own_key, section, setting, table
+from redisu_pipeline.common.settings.journals import Journals
 from redisu_pipeline.common.settings.pages import Pages
 from redisu_pipeline.common.settings.tax import TaxReport
 
@@ -252,6 +253,7 @@ class Settings:
     journal_mapping: tuple[JournalMapping, ...] = setting(
         "What blocks a month by default, decided by finance: first match wins", default=()
     )
+    journals: Journals = section("How journals are derived (ours, beyond the contract)", Journals)
     alerts: Alerts = section("Who hears of failures", Alerts)
 
     @property

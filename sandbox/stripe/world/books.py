@@ -5,35 +5,38 @@ of the settled amount (netsuite-journals.md §2.2), shared among courses by thei
 Going back: each tax pro rata on the cumulated amount, so that the last refund lands exactly on the original (§2.4).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from redisu_pipeline.common.money import allocate
 from sandbox.stripe.world import tax
 from sandbox.stripe.world.ledger import Leg
-from sandbox.stripe.world.model import LineTax, Returned, Sale, Share
+from sandbox.stripe.world.model import LineTax, Returned, Sale, Settled, Share
 from sandbox.stripe.world.rates import convert, half_up
 
 
 def sale_legs(sale: Sale) -> list[Leg]:
     """Credit revenue by course and tax by jurisdiction: together −`sale.settled`."""
-    taxes = [_tax_leg(sale, each, 0, each.amount, sign=-1) for each in tax.total_taxes(sale.lines)]
+    taxes = [_tax_leg(sale, each) for each in tax.total_taxes(sale.lines)]
     revenue = -sale.settled - sum(leg.amount for leg in taxes)
     return taxes + _by_course(sale, "revenue", revenue, [line.net for line in sale.lines])
 
 
-def returned_legs(sale: Sale, share: Share, before: Returned) -> list[Leg]:
-    """Debit refunds by course and tax by jurisdiction for a share, at the rate of the charge.
-
-    `before` is what had gone back earlier: conversion works on cumulated amounts, so that the parts sum to the whole.
-    """
-    so_far, after = _by_rate(sale, before.taxes), _by_rate(sale, _plus(before.taxes, share.taxes))
+def returned_legs(sale: Sale, share: Share) -> list[Leg]:
+    """Debit refunds by course and tax by jurisdiction for a share, at the rate of the charge."""
+    shown = _by_rate(sale, share.taxes)
     taxes = [
-        _tax_leg(sale, each, so_far[each.rate_id], after[each.rate_id], sign=+1) for each in tax.total_taxes(sale.lines)
+        Leg(
+            "tax",
+            share.settled.taxes[each.rate_id],
+            country=each.levy.country,
+            state=each.levy.state,
+            tax_type=each.levy.tax_type,
+            presentment=(shown[each.rate_id], sale.currency),
+        )
+        for each in tax.total_taxes(sale.lines)
     ]
-    settled = _settled(sale, before.total + share.amount) - _settled(sale, before.total)
-    refunds = settled - sum(leg.amount for leg in taxes)
-    return taxes + _by_course(sale, "refunds", refunds, share.net)
+    return taxes + [Leg("refunds", amount, course=course) for course, amount in share.settled.net.items()]
 
 
 def _settled(sale: Sale, amount: int) -> int:
@@ -42,19 +45,34 @@ def _settled(sale: Sale, amount: int) -> int:
     return half_up(Decimal(amount * sale.settled) / Decimal(sale.total))
 
 
-def _tax_leg(sale: Sale, each: LineTax, low: int, high: int, sign: int) -> Leg:
-    """The step from `low` to `high` presentment minor units of one tax, in settlement currency."""
-    amount = high - low
-    if sale.rate is not None:
-        ends = [convert(end, sale.currency, sale.settlement, sale.rate) for end in (low, high)]
-        amount = ends[1] - ends[0]
+def _settled_tax(sale: Sale, amount: int) -> int:
+    return amount if sale.rate is None else convert(amount, sale.currency, sale.settlement, sale.rate)
+
+
+def _settle(sale: Sale, total: int, net: list[int], taxes: list[list[int]]) -> Settled:
+    """What a step comes to that brings all that went back to `total`: by its `net` and `taxes`, less what was booked.
+
+    Conversion works on cumulated amounts, so that the parts sum to the whole whatever failed in between.
+    """
+    booked = sale.returned.settled
+    so_far = _by_rate(sale, taxes)
+    by_rate = {rate: _settled_tax(sale, shown) - booked.taxes.get(rate, 0) for rate, shown in so_far.items()}
+    amount = _settled(sale, total) - booked.amount
+    left = sum(booked.net.values()) + amount - sum(by_rate.values())
+    by_course = {leg.course or "": leg.amount for leg in _by_course(sale, "refunds", left, net)}
+    courses = dict.fromkeys([*by_course, *booked.net])
+    return Settled(amount, by_rate, {one: by_course.get(one, 0) - booked.net.get(one, 0) for one in courses})
+
+
+def _tax_leg(sale: Sale, each: LineTax) -> Leg:
+    """One tax of a sale, in settlement currency."""
     return Leg(
         "tax",
-        sign * amount,
+        -_settled_tax(sale, each.amount),
         country=each.levy.country,
         state=each.levy.state,
         tax_type=each.levy.tax_type,
-        presentment=(sign * (high - low), sale.currency),
+        presentment=(-each.amount, sale.currency),
     )
 
 
@@ -88,18 +106,28 @@ def take_share(sale: Sale, amount: int) -> Share:
     net = amount - sum(map(sum, taxes))
     parts = allocate(net_before + net, [line.net for line in sale.lines])
     done = before.net or [0] * len(sale.lines)
-    return Share(amount, [part - gone for part, gone in zip(parts, done, strict=True)], taxes)
+    settled = _settle(sale, after, parts, _plus(before.taxes, taxes))
+    return Share(amount, [part - gone for part, gone in zip(parts, done, strict=True)], taxes, settled)
 
 
 def give_back(sale: Sale, share: Share, sign: int = 1) -> None:
     """Count a share as returned (`sign` −1: a refund that failed, a credit note that was voided)."""
-    before = sale.returned
+    before, settled = sale.returned, share.settled
     net = before.net or [0] * len(sale.lines)
     sale.returned = Returned(
         before.total + sign * share.amount,
         [gone + sign * part for gone, part in zip(net, share.net, strict=True)],
         _plus(before.taxes, [[sign * part for part in parts] for parts in share.taxes]),
+        Settled(
+            before.settled.amount + sign * settled.amount,
+            _more(before.settled.taxes, settled.taxes, sign),
+            _more(before.settled.net, settled.net, sign),
+        ),
     )
+
+
+def _more(one: Mapping[str, int], other: Mapping[str, int], sign: int) -> dict[str, int]:
+    return {name: one.get(name, 0) + sign * other.get(name, 0) for name in dict.fromkeys([*one, *other])}
 
 
 def _plus(one: list[list[int]], other: list[list[int]]) -> list[list[int]]:

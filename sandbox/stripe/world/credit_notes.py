@@ -121,7 +121,7 @@ def _notes(shop: Shop, sale: Sale) -> int:
 
 def _post(shop: Shop, sale: Sale, share: Share, id: str, role: str) -> None:
     """No money moves: Dr refunds and tax, Cr the customer's credit (or what is settled out of band)."""
-    legs = books.returned_legs(sale, share, sale.returned)
+    legs = books.returned_legs(sale, share)
     books.give_back(sale, share)
     whole = (*legs, Leg(role, -sum(leg.amount for leg in legs)))
     shop.reversals[id] = whole

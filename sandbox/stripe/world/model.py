@@ -122,13 +122,23 @@ class SaleLine:
         return self.subtotal - self.discount + self.exclusive_tax
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A part of a sale in minor units of its settlement currency: each tax by its rate, the rest by course."""
+
+    amount: int = 0
+    taxes: dict[str, int] = field(default_factory=dict)
+    net: dict[str, int] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Returned:
-    """What has gone back of a sale so far, by line, in presentment minor units."""
+    """What has gone back of a sale so far, by line, in presentment minor units, and what the ledger has of it."""
 
     total: int = 0
     net: list[int] = field(default_factory=list)
     taxes: list[list[int]] = field(default_factory=list)
+    settled: Settled = field(default_factory=Settled)
 
 
 @dataclass(slots=True)
@@ -175,3 +185,4 @@ class Share:
     amount: int
     net: list[int]
     taxes: list[list[int]]
+    settled: Settled

@@ -70,9 +70,8 @@ def make(
         status="pending" if pending else "succeeded",
     )
     sale.refunds[id] = share
-    before = sale.returned
     books.give_back(sale, share)
-    legs = books.returned_legs(sale, share, before)
+    legs = books.returned_legs(sale, share)
     shop.store.put(made)
     if pending:
         shop.reversals[id] = tuple(legs)
