@@ -12,7 +12,7 @@ import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,7 @@ Place = tuple[str, str, str, str, str]
 """currency, role, course, country, state"""
 Moves = Mapping[Place, int]
 TAX_ROLES = {"US": "sales_tax", "IL": "vat_il"}
-TOGETHER = {
-    "bank": "transit"
-}  # arrivals are NetSuite's bank matching's, unless configured
+TOGETHER = {"bank": "transit"}  # arrivals are NetSuite's bank matching's, unless configured
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Town:
 
     folder: Path
     now: datetime
-    entries: Mapping[str, Sequence[Entry]]
+    entries: Mapping[str, Sequence[Entry]] = field(repr=False)
 
     @property
     def settings(self) -> Settings:
@@ -134,9 +132,20 @@ def synced(folder: Path, seed: int, checkouts: int, days: int = 20) -> Town:
                     break
                 for one in business.values():
                     one.step()
-                town.sandbox.world.advance(min(town.now + days * DAY, DUE))
+                let_pass(town.sandbox.world, business, min(town.now + days * DAY, DUE))
             entries = {name: list(shop.ledger.entries) for name, shop in town.sandbox.world.shops.items()}
             return Town(folder, town.now, entries)
+
+
+def let_pass(world_: World, business: Mapping[str, Business], until: datetime) -> None:
+    """Let time pass; half an hour before and after each month's end (UTC) everybody pays a fee: zones differ there."""
+    for border in (datetime(2026, month, 1, tzinfo=UTC) for month in (9, 10, 11)):
+        for moment in (border - HALF_AN_HOUR, border + HALF_AN_HOUR):
+            if datetime.fromtimestamp(world_.now, UTC) < moment < until:
+                world_.advance(moment)
+                for one in business.values():
+                    one.fee()
+    world_.advance(until)
 
 
 class Business:
@@ -175,6 +184,9 @@ class Business:
         self._try("reserve_hold", amount=7_000)
         self._later.append(("reserve_release", {"amount": 7_000}))
 
+    def fee(self) -> None:
+        self._try("product_fee", amount=self._world.now // 86_400, description="Billing - Usage Fee")
+
     def _sales(self) -> tuple[list[Any], list[Any], list[tuple[str, Any]]]:
         """Return untouched charges in the account's currency, in others, and those of known customers by invoice."""
         store, shop = self._world.stores[self._account], self._world.shops[self._account]
@@ -205,7 +217,7 @@ MAPPING = """
 reporting_category = "other_adjustment"
 role = "adjustments"
 """
-DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+DAY, HALF_AN_HOUR, MINUTE = timedelta(days=1), timedelta(minutes=30), timedelta(minutes=1)
 
 
 def shared(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], Town]) -> Town:
@@ -222,12 +234,12 @@ def shared(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], T
     return town
 
 
-def synced_town(factory: pytest.TempPathFactory, seed: int = 1, checkouts: int = 20) -> Town:
+def synced_town(factory: pytest.TempPathFactory, seed: int = 1, checkouts: int = 12) -> Town:
     """Return three months of two accounts, synced, nothing closed."""
     return shared(factory, f"synced-{seed}-{checkouts}", lambda folder: synced(folder, seed, checkouts))
 
 
-def closed_town(factory: pytest.TempPathFactory, seed: int = 1, checkouts: int = 20) -> Town:
+def closed_town(factory: pytest.TempPathFactory, seed: int = 1, checkouts: int = 12) -> Town:
     """Return the same with every month closed: all of them became final."""
 
     def build(folder: Path) -> Town:

@@ -39,10 +39,10 @@ class Sold:
 
 
 @dataclass
-class World_:
+class Shop:
     """The rows, and what was sold."""
 
-    paper: Paper
+    paper: Paper = field(repr=False)
     sales: list[Sold] = field(default_factory=list)
     whole: bool = False
 
@@ -60,12 +60,12 @@ def settle(amount: int, shown: str, settled: str, rate_e8: int | None) -> int:
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> World_:
-    """One to four sales from the end of August to the middle of October, and up to four things that happen to each."""
-    world = World_(Paper(courses=COURSES))
+def worlds(draw: st.DrawFn) -> Shop:
+    """Up to nine sales from September to the middle of October, and up to four things that happen to each."""
+    world = Shop(Paper(courses=COURSES))
     for slug in COURSES:
         world.paper.put("products", id=f"prod_{slug}", metadata_course=slug)
-    for number in range(draw(st.integers(1, 4))):
+    for number in range(draw(st.integers(1, 9))):
         world.sales.append(_sell(draw, world.paper, f"{number}"))
     world.whole = draw(st.booleans())
     for sale in world.sales:
@@ -84,7 +84,7 @@ def _sell(draw: st.DrawFn, paper: Paper, name: str) -> Sold:
         st.sampled_from([("USD", "USD"), ("USD", "USD"), *((c, "USD") for c in RATES), ("JPY", "JPY")])
     )
     rate = round(RATES[shown] * draw(st.integers(95, 105)) / 100 * E8) if shown != settled else None
-    day = at("09-01") + timedelta(days=draw(st.integers(0, 44)))
+    day = at("09-04") + timedelta(days=draw(st.integers(0, 42)))
     place = draw(st.sampled_from(PLACES))
     percent, inclusive = draw(st.sampled_from([0, 7, 18])), draw(st.booleans())
     lines = []
@@ -198,7 +198,8 @@ def _dispute(draw: st.DrawFn, paper: Paper, sale: Sold) -> None:
     if sale.left < sale.total:
         return
     sale.disputed = True
-    moment, id, end = _later(draw, sale), f"dp_{sale.name}", draw(st.sampled_from(["needs_response", "won", "lost"]))
+    moment = _later(draw, sale)
+    id, end = f"dp_{sale.name}_{sale.turn}", draw(st.sampled_from(["needs_response", "won", "lost"]))
     rate = sale.rate_e8 and sale.rate_e8 * draw(st.integers(95, 105)) // 100
     money = settle(sale.total, sale.shown, sale.settled, rate)
     common = {"currency": sale.settled, "source": id, "type": "adjustment"}

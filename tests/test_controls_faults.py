@@ -30,7 +30,7 @@ FAULTS = (
     Fault("a cent of a booking's net", "C5 C3", in_lake(BT, plant.adds("net"), CHARGE), "C5"),
     Fault("a cent of amount and net", "C3 C3a C9", in_lake(BT, plant.adds("amount net"), CHARGE)),
     Fault("a cent of a fee detail", "C5", in_lake("fees", plant.adds("amount", key="transaction"), WITH_FEE), "C5"),
-    Fault("a cent of a charge", "C9", in_lake("charges", plant.adds("amount"), CHARGED)),
+    Fault("a cent of a charge", "C9 C18", in_lake("charges", plant.adds("amount"), CHARGED), "C18"),
     Fault("a cent of what was paid", "C9", in_lake("invoices", plant.adds("amount_paid"), PAID), "C9"),
     Fault("a cent of an invoice's net", "C9a C10", in_lake("invoices", plant.adds("total_excluding_tax"), PAID), "C9a"),
     Fault(
@@ -93,6 +93,7 @@ FAULTS = (
     Fault("a refund dropped", "C11 C17", in_lake("refunds", plant.drops(), REFUND), "C17"),
     Fault("a dispute dropped", "C13", in_lake("disputes", plant.drops(), DISPUTE), "C13", "2026-02"),
     Fault("a payout dropped", "C7", in_lake("payouts", plant.drops(), PAYOUT), "C7"),
+    Fault("a sale's booking dropped", "C16", in_lake(BT, plant.drops(), CHARGE), "C16"),
     Fault("a payout's booking dropped", "C3 C7 C6", in_lake(BT, plant.drops(), PAYOUT_BOOKED)),
     Fault("a row of Stripe's report dropped", "C3a", plant.changed(figures=plant.row_of_report)),
     # a row doubled

@@ -62,11 +62,7 @@ class _Tables:
             "fees": self._table("balance_transaction_fees", "balance_transaction amount type").rename(
                 {"balance_transaction": "transaction"}
             ),
-            "charges": self._table(
-                "charges",
-                "id amount amount_captured amount_refunded payment_intent status livemode",
-                _upper("currency"),
-            ),
+            "charges": self._charges(),
             "invoice_payments": self._table(
                 "invoice_payments", "invoice status", _named("payment_intent", "payment_payment_intent")
             ),
@@ -118,9 +114,18 @@ class _Tables:
             paid_later.fill_null(value=False).alias("sent"),
         )
 
+    def _charges(self) -> Frame:
+        return self._engine.with_months(self._engine.scan("charges"), period="created").select(
+            *"id period amount amount_captured amount_refunded payment_intent status livemode".split(),
+            _upper("currency"),
+            _named("transaction", "balance_transaction"),
+            _named("failure_transaction", "failure_balance_transaction"),
+        )
+
     def _refunds(self) -> Frame:
-        return self._engine.with_days(self._engine.scan("refunds"), day="created").select(
-            *"id charge amount status created day livemode".split(),
+        rows = self._engine.with_months(self._engine.scan("refunds"), period="created")
+        return self._engine.with_days(rows, day="created").select(
+            *"id charge amount status created period day livemode".split(),
             _named("transaction", "balance_transaction"),
             _named("failure_transaction", "failure_balance_transaction"),
         )

@@ -77,7 +77,9 @@ class Drafter:
     def _derived(self, period: Month, books: Callable[[], Books]) -> Derived:
         """Derive ``period``: here from ``books``, or on Spark, which reads its own."""
         if self.settings.journals.engine is JournalEngine.LOCAL:
-            return derive(books())
+            known = books()
+            gates.known_currencies(self.account, known)
+            return derive(known)
         from redisu_pipeline.close import spark_engine
 
         return spark_engine.derive_on_spark(self.settings, self.account, period, self.pins)

@@ -4,14 +4,18 @@ import json
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 
+import narwhals as nw
+
 from redisu_pipeline.close.pins import Pins
 from redisu_pipeline.close.stored import FINAL, LOCKED, PeriodState
+from redisu_pipeline.common.money import KNOWN_CURRENCIES
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import ConfigurationError, Failed, Problem
 from redisu_pipeline.common.settings import Account, Settings
 from redisu_pipeline.controls.model import ControlRow
 from redisu_pipeline.export.lint import lint
 from redisu_pipeline.export.month import ClosedMonth
+from redisu_pipeline.journals.books import Books
 from redisu_pipeline.journals.model import Blocked
 
 States = Mapping[Month, PeriodState]
@@ -49,6 +53,22 @@ def something_synced(account: Account, pins: Pins) -> None:
     if "balance_transactions" not in pins.cursors:
         mend = f"redisu sync --account {account.name}"
         raise Failed(Problem("nothing_synced", f"account {account.name}", "the lake has no balance transactions", mend))
+
+
+def known_currencies(account: Account, books: Books) -> None:
+    """Raise Failed when a row of the month has a currency whose minor unit nobody knows: a guess is a factor of 100."""
+    problems = []
+    for table in ("transactions", "invoices", "payouts", "disputes"):
+        rows = books[table].filter(nw.col("period") == books.month) if table != "disputes" else books[table]
+        currencies = {row[0] for row in rows.select("currency").unique().collect().rows()}
+        strange = sorted(name for name in currencies if name is not None and name not in KNOWN_CURRENCIES)
+        if strange:
+            ids = sorted(rows.filter(nw.col("currency").is_in(strange)).select("id").collect()["id"].to_list())
+            what = f"{table} in {', '.join(strange)}, whose minor unit nobody told: {_few(ids)}"
+            mend = "upgrade redisu, or look it up at Stripe and add it to redisu_pipeline/common/money.py"
+            problems.append(Problem("unknown_currency", f"{account.name} {books.period}", what, mend))
+    if problems:
+        raise Failed(problems)
 
 
 def untouched(account: Account, state: PeriodState, digest: str) -> None:

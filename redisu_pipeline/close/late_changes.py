@@ -105,8 +105,8 @@ def delta(fresh: Journal, standing: Standing) -> pl.DataFrame:
         .sort(groups, nulls_last=True)
     )
     keys = [_key(*row) for row in changed.select(ABOUT[:1] + ABOUT[2:6]).rows()]
-    return changed.select(
-        pl.col("source_id").alias("entry"),
+    return _with_entries(changed).select(
+        "entry",
         pl.Series("key", keys, dtype=pl.String),
         "currency",
         "amount",
@@ -119,6 +119,28 @@ def delta(fresh: Journal, standing: Standing) -> pl.DataFrame:
         "rate_e8",
         "account",
     )
+
+
+def _with_entries(changed: pl.DataFrame) -> pl.DataFrame:
+    """Add `entry`, which balances by itself, so that parts of a long journal do (§2.7): what one source changed.
+
+    Cash and what it paid have different ids; the lake does not tell which belong together. Any two of opposite
+    amounts make an entry, and what is left makes one more.
+    """
+    of, kind = ["class", "currency", "source_id"], ["class", "currency"]
+    sums = changed.group_by(of).agg(pl.col("amount").sum().alias("left")).sort(of)
+    numbered = sums.with_columns(
+        size=pl.col("left").abs(), turn=pl.int_range(pl.len()).over(*kind, "left")
+    ).with_columns(sides=pl.len().over(*kind, "size", "turn"))
+    entry = (
+        pl.when(pl.col("left") == 0)
+        .then(pl.col("source_id"))
+        .when(pl.col("sides") == 2)
+        .then(pl.format("{} {}", "size", "turn"))
+        .otherwise(pl.lit("rest"))
+    )
+    entries = numbered.select(*of, entry=entry)
+    return changed.join(entries, on=of, how="left", maintain_order="left")
 
 
 def _key(klass: str, role: str, course: str, country: str, state: str) -> str:

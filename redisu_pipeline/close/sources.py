@@ -111,7 +111,7 @@ def _in_order(legs: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass
 class _Parts:
-    """Splits a class with more than 200 lines: whole entries go into parts, by their last course and place."""
+    """Splits a class with more than 200 lines: whole entries go into parts, by their courses and places."""
 
     postings: pl.DataFrame
     split: dict[tuple[str, str], pl.DataFrame] = field(default_factory=dict)  # class, currency -> entry, part
@@ -123,8 +123,8 @@ class _Parts:
         keys = {text: LegKey.parse(text) for text in legs["key"].unique().to_list()}
         marks = {text: f"{key.course} {key.country} {key.state}" for text, key in keys.items()}
         marked = legs.with_columns(mark=pl.col("key").replace_strict(marks, return_dtype=pl.String))
-        # An entry goes where the greatest of its marks goes: legs without course and place have the smallest.
-        buckets = marked.group_by("entry").agg(bucket=pl.col("mark").max())
+        # Entries of the same courses and places go together, neighbours by the greatest of them.
+        buckets = marked.group_by("entry").agg(bucket=pl.col("mark").unique().sort(descending=True).str.join("\n"))
         groups = ["bucket", "key", "currency", "side", "account"]
         summed = legs.join(buckets, on="entry").group_by(groups).agg(pl.col("amount").sum(), legs=pl.len())
         rows = [

@@ -144,6 +144,18 @@ def _in_classes(evidence: Evidence) -> int:
     return found
 
 
+def bookings_there(evidence: Evidence) -> Iterator[Outcome]:
+    """C16: no balance transaction is missing that an object of the month names."""
+    books = evidence.books
+    for table in ("charges", "refunds", "payouts"):
+        rows = books[table].filter(nw.col("period") == books.month)
+        both = [rows.select(nw.col(name).alias("id")) for name in ("transaction", "failure_transaction")]
+        named_ids = books.keep(nw.concat(both, how="vertical").filter(~nw.col("id").is_null()))
+        missing = ids_of(named_ids.join(books["transactions"].select("id"), on="id", how="anti"))
+        whole = int(named_ids.select(nw.len().alias("n")).collect()["n"][0])
+        yield count(whole, whole - len(missing), scope=f"named by {table}", wrong=missing)
+
+
 def _idle(evidence: Evidence) -> int:
     """Return how many balance transactions move nothing."""
     idle = evidence.transactions.filter(nw.col("amount") == 0).select(nw.len().alias("n")).collect()

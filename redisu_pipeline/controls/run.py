@@ -50,6 +50,7 @@ CONTROLS = (
     Control(
         "C16", "Balance transactions of the month = balance transactions posted, each in one class", journals.taken_once
     ),
+    Control("C16", "Balance transactions that objects of the month name = those in the lake", journals.bookings_there),
     Control("C16", "One external id, one content", journals.ids_once),
     Control(
         "C17",
@@ -57,6 +58,7 @@ CONTROLS = (
         journals.nothing_unmapped,
     ),
     Control("C18", "Converted amounts = amount × rate, within 1 minor unit each", fees.at_printed_rate, blocking=False),
+    Control("C18", "Payments in their own currency = what was charged", fees.in_one_currency),
     Control("C18", "Exchange differences = own rate − rate of the sale", fees.exchange_difference, blocking=False),
     Control("C18", "Currencies other than the base currency = currencies with a rate", fees.rates_known),
     Control("C19", "|Σ rounding| ≤ ½ minor unit × amounts rounded", fees.rounding, blocking=False),

@@ -20,7 +20,8 @@ COLUMNS: Mapping[str, str] = {
     "transactions": "id created period day currency amount fee net type category source description rate_e8 "
     "balance_type livemode",
     "fees": "transaction amount type",
-    "charges": "id currency amount amount_captured amount_refunded payment_intent status livemode",
+    "charges": "id period currency amount amount_captured amount_refunded payment_intent status livemode transaction "
+    "failure_transaction",
     "invoice_payments": "invoice payment_intent charge status",
     "invoices": "id created period day currency status total total_excluding_tax tax_amount amount_paid "
     "amount_overpaid amount_paid_off_stripe pre_payment_credit_notes_amount metadata_course automatic sent livemode "
@@ -28,7 +29,7 @@ COLUMNS: Mapping[str, str] = {
     "invoice_lines": "id invoice created position amount discount_amount product metadata_course",
     "invoice_taxes": "invoice invoice_line created amount tax_behavior tax_rate country state tax_type",
     "products": "id metadata_course",
-    "refunds": "id charge amount status created day transaction failure_transaction livemode",
+    "refunds": "id charge amount status created period day transaction failure_transaction livemode",
     "credit_notes": "id invoice total status created period day voided_at void_period void_day to_balance pre_payment",
     "credit_note_refunds": "credit_note refund amount",
     "credit_note_taxes": "credit_note tax_rate amount",

@@ -30,12 +30,11 @@ def converted(amount: nw.Expr, rate_e8: nw.Expr, up: nw.Expr, down: nw.Expr) -> 
     """
     scaled, fraction = amount * up, rate_e8 % E8
     whole = scaled * floor_divided(rate_e8, E8)
+    half = (down == 1).cast(nw.Int64) * (E8 // 2)
     # scaled × fraction = high × 10^4 + low: the product itself would leave 64 bits at 10^11.
     high, low = scaled * floor_divided(fraction, E4), scaled * (fraction % E4)
-    nearest = whole + floor_divided(high + floor_divided(low + E8 // 2, E4), E4)
-    floor = whole + floor_divided(high + floor_divided(low, E4), E4)
-    bridged = floor_divided(floor + floor_divided(down, 2), down)
-    return nw.when(down > 1).then(bridged).otherwise(nearest)
+    near = whole + floor_divided(high + floor_divided(low + half, E4), E4)
+    return nw.when(down > 1).then(floor_divided(near + floor_divided(down, 2), down)).otherwise(near)
 
 
 def convert(amount: int, rate_e8: int, up: int, down: int) -> int:

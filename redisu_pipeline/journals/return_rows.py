@@ -268,8 +268,9 @@ def _reported(sale: Sale, rows: Iterable[Row]) -> dict[str, int] | None:
     found: dict[str, int] = {}
     for place, amount in places.items():
         parts = [part for part in sale.taxes if (part.country, part.state) == place]
-        if amount and not parts:
+        weights = [max(part.amount, 0) for part in parts]
+        if amount and not any(weights):
             return None
-        shares = allocate(amount, [part.amount for part in parts]) if parts else []
+        shares = allocate(amount, weights) if parts else []
         found.update({part.rate: share for part, share in zip(parts, shares, strict=True)})
     return found
