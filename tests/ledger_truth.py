@@ -191,7 +191,8 @@ class Business:
         """Return untouched charges in the account's currency, in others, and those of known customers by invoice."""
         store, shop = self._world.stores[self._account], self._world.shops[self._account]
         whole = [one for one in store.all("charge") if one["status"] == "succeeded" and one["paid"]]
-        fresh = [one for one in reversed(whole) if not one["amount_refunded"] and not one["disputed"]]
+        untouched = [one for one in reversed(whole) if not one["amount_refunded"] and not one["disputed"]]
+        fresh = [one for one in untouched if not shop.by_charge[one["id"]].returned.total]  # no credit note either
         named = [one for one in fresh if shop.by_charge[one["id"]].customer_id and shop.by_charge[one["id"]].invoice_id]
         noted = [(str(shop.by_charge[one["id"]].invoice_id), one) for one in named[-6:]]
         taken = {one["id"] for _, one in noted}

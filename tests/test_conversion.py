@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from redisu_pipeline.journals.conversion import E8, convert, converted, floor_divided
 
-MOST_AMOUNT = 10**12
-"""Minor units: Stripe takes 8 digits, 12 in currencies of small coins."""
+MOST_AMOUNT = 9 * 10**11
+"""Minor units, decimals bridged: Stripe takes 8 digits, 12 in rupiah, which are worth little."""
 MOST_RATE = 10**13
 """× 10^8: 100,000 units for one is more than any pair of Stripe's currencies has."""
 MOST_SETTLED = 10**15
@@ -33,7 +33,7 @@ amounts = st.one_of(st.integers(0, MOST_AMOUNT), st.integers(0, 100_000), st.sam
 def conversions(draw: st.DrawFn) -> tuple[int, int, int, int]:
     """An amount, a rate × 10^8 and the bridge between the currencies' decimals, that come to a possible amount."""
     rate, (up, down) = draw(rates), draw(bridges)
-    return min(draw(amounts), MOST_SETTLED * E8 // (rate * up)), rate, up, down
+    return min(draw(amounts) // up, MOST_SETTLED * E8 // (rate * up)), rate, up, down
 
 
 def frame_of(rows: Sequence[tuple[int, ...]], *names: str) -> nw.LazyFrame[Any]:
@@ -74,6 +74,7 @@ def test_halves_go_up_where_decimals_are_kept_gained_and_lost() -> None:
 
 
 def test_amounts_beyond_what_one_product_of_64_bits_holds_are_exact() -> None:
-    rows = [(10**12, 99_999_999, 1, 1), (10**10, 99_999_999, 1000, 1), (10**8, MOST_RATE, 1, 1)]
+    rows = [(9 * 10**11, 99_999_999, 1, 1), (9 * 10**8, 99_999_999, 1000, 1), (10**8, MOST_RATE, 1, 1)]
+    rows.append((10**12 - 1, 6_123, 1, 1))  # rupiah as dollars
     found = frame_of(rows, *CONVERSION).select(SETTLED).collect()["settled"].to_list()
-    assert found == [999_999_990_000, 9_999_999_900_000, 10**13]
+    assert found == [899_999_991_000, 899_999_991_000, 10**13, 61_230_000]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -157,9 +158,11 @@ def of_month(town: Town, month: Month, account: str = "us") -> dict[str, bytes]:
     return {
         name: content
         for name, content in tree(town.lake).items()
-        if f"account={account}/month={month}/" in name.removeprefix("netsuite/tax_by_jurisdiction")
-        and name.startswith("netsuite/")
-        and "tax_by_jurisdiction" not in name
+        if (
+            f"account={account}/month={month}/" in name.removeprefix("netsuite/tax_by_jurisdiction")
+            and name.startswith("netsuite/")
+            and "tax_by_jurisdiction" not in name
+        )
         or name.startswith(f"exports/netsuite/{account}/{month}/")
     }
 
@@ -360,7 +363,9 @@ def test_a_close_that_is_killed_is_completed_by_the_next(story: Story, tmp_path:
     assert {**one, "final_at": None} == {**other, "final_at": None}
 
 
-@pytest.mark.parametrize("step", [3, *(pytest.param(step, marks=pytest.mark.long) for step in range(1, 40))])
+@pytest.mark.parametrize(
+    "step", [14, *(pytest.param(step, marks=pytest.mark.long) for step in range(1, 24) if step != 14)]
+)
 def test_a_lock_that_is_killed_is_completed_by_the_next(story: Story, tmp_path: Path, step: int) -> None:
     town = story.town.copied(tmp_path / "town")
     assert kill(town, step, NOVEMBER, by="Dana") in (0, -signal.SIGKILL)
@@ -376,8 +381,6 @@ def test_a_lock_that_is_killed_is_completed_by_the_next(story: Story, tmp_path: 
 
 def forget_november(town: Town) -> None:
     """Take November's close away, as if it had never been: by the manifests of a lake that ends with October."""
-    import json
-
     for manifest in (town.lake / "_manifest/netsuite").glob("*/account=us.json"):
         if manifest.parent.name == "tax_by_jurisdiction":
             continue

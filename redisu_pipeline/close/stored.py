@@ -14,6 +14,7 @@ from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import Failed, Problem
 from redisu_pipeline.controls.model import ControlRow, Status, Unit
 from redisu_pipeline.journals.model import JournalLine
+from redisu_pipeline.lake import history
 from redisu_pipeline.lake.catalog import CatalogTable
 from redisu_pipeline.lake.foreign import sha256_of
 from redisu_pipeline.lake.manifest import FileEntry, read_manifest
@@ -108,9 +109,21 @@ class Stored:
             place = self._storage.scratch() / table.name / str(month)
             place.mkdir(parents=True, exist_ok=True)
             fetched = self._storage.fetch(entries[month].path, place)
-            if fetched is None or sha256_of(fetched[0]) != entries[month].sha256:
+            if fetched is not None and sha256_of(fetched[0]) == entries[month].sha256:
+                yield month, fetched[0]
+                continue
+            before = self._replaced(entries[month], place)
+            if fetched is None or before is None:
                 raise Failed(_foreign(self._storage.uri(entries[month].path), missing=fetched is None))
-            yield month, fetched[0]
+            yield month, before
+
+    def _replaced(self, entry: FileEntry, place: Path) -> Path | None:
+        """Return what the manifest knows where a close was killed after it replaced the file: it kept that before."""
+        for path in history.kept(self._storage, entry.path, entry.sha256):
+            fetched = self._storage.fetch(path, place)
+            if fetched is not None and sha256_of(fetched[0]) == entry.sha256:
+                return fetched[0]
+        return None
 
 
 def _foreign(uri: str, *, missing: bool) -> Problem:

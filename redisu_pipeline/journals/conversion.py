@@ -1,40 +1,48 @@
 """Presentment to settlement currency in whole numbers, once for frames and once for single amounts.
 
 The cash leg is the balance transaction's own integer; only tax and parts of a payment are ever converted (§2.2).
-Stripe's rate has eight decimals, so amount × rate × 10^8 is a whole number; it is taken apart so that no part of it
-outgrows 64 bits, for amounts up to 10^12 minor units and rates up to 10^5 (10^13 as rate_e8).
+Stripe's rate has eight decimals, so amount × rate × 10^8 is a whole number. It is taken apart so that no part leaves
+64 bits and nothing that is divided reaches 2^53: Spark divides doubles in ``//``, which are exact below that. Both hold
+for amounts × ``up`` up to 9 × 10^11 and rates up to 10^5; Stripe's own limit is 10^8 minor units, 10^12 in rupiah.
 """
 
 import narwhals as nw
 
 from redisu_pipeline.common.money import KNOWN_CURRENCIES, exponent
+from redisu_pipeline.journals.books import Frame
 
 E8 = 100_000_000
 E4 = 10_000
 
 
-def floor_divided(number: nw.Expr, by: nw.Expr | int) -> nw.Expr:
-    """Return ⌊number / by⌋ for numbers ≥ 0. Not ``//``: Spark divides doubles there and cuts what they come to.
+def floor_divided(number: nw.Expr, by: nw.Expr) -> nw.Expr:
+    """Return ⌊number / by⌋ for numbers ≥ 0 of all 64 bits, while the quotient is below 2^51. Not ``//``: see above.
 
-    Doubles come in here too, but for a quotient that is whole: it is off by less than a half, and rounded away, while
-    the quotient is below 2^51, whatever the number (two roundings of 2^-53 each go in, a third comes out).
+    What is divided here has a whole quotient: doubles are off by less than a half, which is rounded away.
     """
     exact = number - number % by
     return (exact / by).round(0).cast(nw.Int64)
 
 
-def converted(amount: nw.Expr, rate_e8: nw.Expr, up: nw.Expr, down: nw.Expr) -> nw.Expr:
-    """Return amount × rate × up / down, half up, for amounts ≥ 0; ``up`` and ``down`` bridge the currencies' decimals.
+def with_converted(frame: Frame, **amounts: str) -> Frame:
+    """Add ``name="column"``: that column × `rate_e8` × `up` / `down`, half up; null where there is no rate.
 
-    ⌊(x + ½·down) / down⌋ needs only ⌊x⌋, so no fraction is lost where ``down`` > 1; where it is 1, half of E8 is added.
+    Columns are ≥ 0; `up` and `down` bridge the currencies' decimals. ⌊(x + ½·down) / down⌋ needs only ⌊x⌋, so no
+    fraction is lost where `down` > 1; where it is 1, half of E8 is added. Step by step, because for Spark a quotient
+    is four times as long as what is divided: nested ones would be an expression of thousands of parts.
     """
-    scaled, fraction = amount * up, rate_e8 % E8
-    whole = scaled * floor_divided(rate_e8, E8)
+    rate, down = nw.col("rate_e8"), nw.col("down")
+    # rate_e8 = units × 10^8 + high × 10^4 + low
+    units, high, low = rate // E8, rate // E4 % E4, rate % E4
     half = (down == 1).cast(nw.Int64) * (E8 // 2)
-    # scaled × fraction = high × 10^4 + low: the product itself would leave 64 bits at 10^11.
-    high, low = scaled * floor_divided(fraction, E4), scaled * (fraction % E4)
-    near = whole + floor_divided(high + floor_divided(low + half, E4), E4)
-    return nw.when(down > 1).then(floor_divided(near + floor_divided(down, 2), down)).otherwise(near)
+    scaled = {name: nw.col(column) * nw.col("up") for name, column in amounts.items()}
+    lowest = {name: (amount * low + half) // E4 for name, amount in scaled.items()}
+    rest = {name: (amount * high + nw.col(name)) // E4 for name, amount in scaled.items()}
+    whole = {name: amount * units + nw.col(name) for name, amount in scaled.items()}
+    bridged = {name: (nw.col(name) + down // 2) // down for name in amounts}
+    for step in (lowest, rest, whole, bridged):
+        frame = frame.with_columns(**step)
+    return frame
 
 
 def convert(amount: int, rate_e8: int, up: int, down: int) -> int:

@@ -184,8 +184,8 @@ def _valued(invoices: Frame) -> Frame:
     shown = shown.with_columns(
         nw.when(nw.col("overpaid") > 0).then(0).otherwise(nw.col("total") - nw.col("amount_paid")).alias("applied"),
     )
-    for part in ("offline", "overpaid", "applied"):
-        shown = shown.with_columns(in_settlement(nw.col(part)).alias(part))
+    parts_ = ("offline", "overpaid", "applied")
+    settled = with_converted(shown, **{f"{part}_settled": part for part in parts_})
     is_converted = ~nw.col("rate_e8").is_null()
     parts = nw.col("offline") + nw.col("applied") - nw.col("overpaid")
     valued = shown.with_columns(

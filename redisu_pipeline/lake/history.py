@@ -32,6 +32,13 @@ def keep(storage: Storage, path: str, sha256: str, now: datetime) -> str | None:
     return kept
 
 
+def kept(storage: Storage, path: str, sha256: str) -> list[str]:
+    """Return what was kept of ``path`` with this hash (by its first digits, so look again), the newest first."""
+    file = PurePosixPath(path)
+    entries = (entry.path for entry in storage.list(f"_history/{file.parent}"))
+    return sorted((one for one in entries if one.endswith(f"-{sha256[:8]}{file.suffix}")), reverse=True)
+
+
 def rewrite(storage: Storage, kept: str, built: Path, sha256: str) -> None:
     """Put the finished file ``built`` (of hash ``sha256``) in the place of the kept file; its stamp stays."""
     file = PurePosixPath(kept)
