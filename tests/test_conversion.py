@@ -10,7 +10,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redisu_pipeline.journals.conversion import E8, convert, converted, floor_divided
+from redisu_pipeline.journals.conversion import E8, convert, floor_divided, with_converted
 
 MOST_AMOUNT = 9 * 10**11
 """Minor units, decimals bridged: Stripe takes 8 digits, 12 in rupiah, which are worth little."""
@@ -41,12 +41,11 @@ def frame_of(rows: Sequence[tuple[int, ...]], *names: str) -> nw.LazyFrame[Any]:
 
 
 CONVERSION = ("amount", "rate_e8", "up", "down")
-SETTLED = converted(*(nw.col(name) for name in CONVERSION)).alias("settled")
 
 
 @given(st.lists(conversions(), min_size=1, max_size=50))
 def test_a_converted_amount_is_the_exact_product_rounded_half_up(rows: list[tuple[int, int, int, int]]) -> None:
-    found = frame_of(rows, *CONVERSION).select(SETTLED).collect()["settled"].to_list()
+    found = with_converted(frame_of(rows, *CONVERSION), settled="amount").collect()["settled"].to_list()
     assert found == [convert(*row) for row in rows]
 
 
@@ -69,12 +68,12 @@ def test_halves_go_up_where_decimals_are_kept_gained_and_lost() -> None:
         (50, E8, 1, 100),  # 50 cents: half a yen
         (49, E8 + E8 // 50, 1, 100),  # 49.98 cents: below half a yen
     ]
-    found = frame_of(rows, *CONVERSION).select(SETTLED).collect()["settled"].to_list()
+    found = with_converted(frame_of(rows, *CONVERSION), settled="amount").collect()["settled"].to_list()
     assert found == [1, 1, 1, 0, 1, 0]
 
 
 def test_amounts_beyond_what_one_product_of_64_bits_holds_are_exact() -> None:
     rows = [(9 * 10**11, 99_999_999, 1, 1), (9 * 10**8, 99_999_999, 1000, 1), (10**8, MOST_RATE, 1, 1)]
     rows.append((10**12 - 1, 6_123, 1, 1))  # rupiah as dollars
-    found = frame_of(rows, *CONVERSION).select(SETTLED).collect()["settled"].to_list()
+    found = with_converted(frame_of(rows, *CONVERSION), settled="amount").collect()["settled"].to_list()
     assert found == [899_999_991_000, 899_999_991_000, 10**13, 61_230_000]

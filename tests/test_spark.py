@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from ledger_truth import ACCOUNTS, Town, synced_town, tree
 from paper_books import Paper, journal
 from paper_worlds import COURSES, MONTHS, Shop, worlds
-from test_conversion import CONVERSION, SETTLED, conversions
+from test_conversion import CONVERSION, conversions
 
 from redisu_pipeline.close import spark_engine
 from redisu_pipeline.close.pins import Pins
@@ -26,7 +26,7 @@ from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import ConfigurationError, Failed
 from redisu_pipeline.common.settings import JournalEngine, Journals
 from redisu_pipeline.journals.books import Books
-from redisu_pipeline.journals.conversion import convert
+from redisu_pipeline.journals.conversion import convert, with_converted
 
 HERE = importlib.util.find_spec("pyspark") is not None and shutil.which("java") is not None
 on_spark = pytest.mark.skipif(not HERE, reason="PySpark (make spark) or Java is not here")
@@ -41,7 +41,9 @@ CLOSED = (Month(2026, 8), Month(2026, 9))
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[SparkEngine]:
-    session = session_of(JOURNALS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")  # few rows: starting is the work
+        session = session_of(JOURNALS)
     yield SparkEngine(session, Pins({}, {}, {}, {}), "UTC")
     session.stop()
 
@@ -149,7 +151,7 @@ def test_a_converted_amount_is_the_exact_product_on_spark_too(engine: SparkEngin
 
     collect()
     frame = engine.make(dict.fromkeys(("place", *CONVERSION), "int64"), [(at, *row) for at, row in enumerate(rows)])
-    found = frame.select("place", SETTLED).collect("polars").to_polars().sort("place")["settled"].to_list()
+    found = with_converted(frame, settled="amount").collect("polars").to_polars().sort("place")["settled"].to_list()
     assert found == [convert(*row) for row in rows]
 
 

@@ -3,7 +3,7 @@
 import narwhals as nw
 
 from redisu_pipeline.journals.books import Books, Frame
-from redisu_pipeline.journals.conversion import converted, decimals
+from redisu_pipeline.journals.conversion import decimals, with_converted
 
 
 def at_rate(books: Books, frame: Frame) -> Frame:
@@ -18,9 +18,7 @@ def at_rate(books: Books, frame: Frame) -> Frame:
     joined = frame.join(settled, on="currency", how="left").join(shown, on="presentment_currency", how="left")
     up = _ratio(nw.col("settled_scale"), nw.col("shown_scale"))
     down = _ratio(nw.col("shown_scale"), nw.col("settled_scale"))
-    bridged = joined.with_columns(up.alias("up"), down.alias("down"))
-    whole = converted(nw.col("presentment"), nw.col("rate_e8"), nw.col("up"), nw.col("down"))
-    return bridged.with_columns(whole.alias("at_rate"))
+    return with_converted(joined.with_columns(up.alias("up"), down.alias("down")), at_rate="presentment")
 
 
 def _ratio(finer: nw.Expr, coarser: nw.Expr) -> nw.Expr:

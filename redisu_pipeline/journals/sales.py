@@ -9,12 +9,14 @@ import narwhals as nw
 
 from redisu_pipeline.journals import courses, taxes
 from redisu_pipeline.journals.books import Books, Frame
-from redisu_pipeline.journals.conversion import converted, decimals
+from redisu_pipeline.journals.conversion import decimals, with_converted
 from redisu_pipeline.journals.model import JournalClass
 from redisu_pipeline.journals.postings import LegKey, Source, key_with, legs, together
 from redisu_pipeline.journals.transactions import SALE, SALE_FAILED
 
 _SALES = JournalClass.SALES
+PARTS = ("offline", "overpaid", "applied")
+"""What of an invoice did not come as money of its own; see `_valued`."""
 
 
 def postings(books: Books) -> Frame:
@@ -184,21 +186,18 @@ def _valued(invoices: Frame) -> Frame:
     shown = shown.with_columns(
         nw.when(nw.col("overpaid") > 0).then(0).otherwise(nw.col("total") - nw.col("amount_paid")).alias("applied"),
     )
-    parts_ = ("offline", "overpaid", "applied")
-    settled = with_converted(shown, **{f"{part}_settled": part for part in parts_})
+    # Amounts ≥ 0 at the invoice's rate; unchanged where nothing is converted.
+    shown = with_converted(shown, **{f"settled_{part}": part for part in PARTS})
     is_converted = ~nw.col("rate_e8").is_null()
+    shown = shown.with_columns(
+        *[nw.when(is_converted).then(nw.col(f"settled_{part}")).otherwise(nw.col(part)).alias(part) for part in PARTS]
+    ).drop([f"settled_{part}" for part in PARTS])
     parts = nw.col("offline") + nw.col("applied") - nw.col("overpaid")
     valued = shown.with_columns(
         nw.when(is_converted).then(nw.col("received") + parts).otherwise(nw.col("total")).alias("gross")
     )
     expected = nw.when(is_converted).then(nw.col("received")).otherwise(nw.col("gross") - parts)
     return valued.with_columns(expected.alias("expected"), nw.col("id").alias("entry"))
-
-
-def in_settlement(amount: nw.Expr) -> nw.Expr:
-    """Return a presentment amount ≥ 0 at the invoice's rate; unchanged where nothing is converted."""
-    whole = converted(amount, nw.col("rate_e8").fill_null(0), nw.col("up"), nw.col("down"))
-    return nw.when(nw.col("rate_e8").is_null()).then(amount).otherwise(whole)
 
 
 def _invoice_legs(books: Books, invoices: Frame) -> list[Frame]:

@@ -3,7 +3,7 @@
 import narwhals as nw
 
 from redisu_pipeline.journals.books import Books, Frame
-from redisu_pipeline.journals.conversion import converted
+from redisu_pipeline.journals.conversion import with_converted
 
 UNKNOWN = "?"
 """Stands in a leg for a course or jurisdiction that nobody told; it blocks the month (C17)."""
@@ -33,9 +33,8 @@ def of_invoices(books: Books, invoices: Frame) -> Frame:
         .group_by("invoice", "tax_rate", "country", "state", *columns[1:])
         .agg(nw.col("presentment").sum())
     )
-    settled = converted(nw.col("presentment"), nw.col("rate_e8"), nw.col("up"), nw.col("down"))
     kept = ["invoice", "country", "state", *columns[1:5], "presentment", "amount"]
-    both = nw.concat([same.select(*kept), by_rate.with_columns(settled.alias("amount")).select(*kept)], how="vertical")
+    both = nw.concat([same.select(*kept), with_converted(by_rate, amount="presentment").select(*kept)], how="vertical")
     return _by_place(both)
 
 
