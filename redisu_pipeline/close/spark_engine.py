@@ -8,6 +8,7 @@ import importlib
 import os
 import re
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -152,8 +153,10 @@ def session_of(journals: Journals) -> Any:
         builder = builder.config(map=OURS).config("spark.driver.memory", journals.spark_driver_memory)
         if journals.spark_master is not None:
             builder = builder.master(journals.spark_master)
-    # A session of our own: a notebook's keeps its settings.
-    session = builder.getOrCreate().newSession()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)  # no frame is one
+        # A session of our own: a notebook's keeps its settings.
+        session = builder.getOrCreate().newSession()
     context = session.sparkContext
     for name, value in SESSION.items():
         session.conf.set(name, value)

@@ -131,9 +131,12 @@ def _expected_gaps(evidence: Evidence) -> tuple[dict[str, Decimal], dict[str, in
         then = sign * Decimal(row["presentment"]) * row["charged_amount"] / row["charge_amount"]
         sums[row["currency"]] += then - row["amount"]
         number[row["currency"]] += 1
-    back = evidence.transactions.filter(nw.col("category") == "dispute_reversal", ~nw.col("rate_e8").is_null())
+    back = evidence.transactions.filter(
+        nw.col("category") == "dispute_reversal", ~nw.col("rate_e8").is_null(), nw.col("amount") != 0
+    )
     opened = evidence.books["transactions"].filter(nw.col("category") == "dispute")
-    first = opened.select("source", nw.col("amount").alias("withdrawn"))
+    # A countered fee may have a row of its own beside the withdrawal.
+    first = opened.group_by("source").agg(nw.col("amount").sum().alias("withdrawn"))
     for row in rows_of(back.join(first, on="source"), "id", "currency", "amount", "withdrawn"):
         sums[row["currency"]] += -row["withdrawn"] - row["amount"]
     return sums, number
