@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from lakes import SmallLake
-from ledger_truth import ACCOUNTS, Town, synced_town, tree
+from ledger_truth import Town, synced_town, tree
 from paper_books import Paper, journal
 from paper_worlds import COURSES, MONTHS, Shop, worlds
 from test_conversion import CONVERSION, conversions
@@ -41,7 +41,7 @@ ON_SPARK = f"""
 engine = "{JOURNALS.engine}"
 spark_master = "{JOURNALS.spark_master}"
 """
-CLOSED = (Month(2026, 8), Month(2026, 9))
+CLOSED = {"us": (Month(2026, 8), Month(2026, 9)), "il": (Month(2026, 8),)}  # a month takes Spark half a minute
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,9 @@ def engine() -> Iterator[SparkEngine]:
 
 
 def closed(town: Town) -> dict[str, bytes]:
-    """Close two months of both accounts, and return all that finance gets."""
-    for account in ACCOUNTS:
-        for month in CLOSED:
+    """Close months of both accounts, and return all that finance gets."""
+    for account, months in CLOSED.items():
+        for month in months:
             report = town.close(account, month)  # locking would write the minute of the lock into the report
             assert (report.status, [str(problem) for problem in report.problems]) == ("final", [])
     lines = "netsuite/journal_lines", "netsuite/journal_sources", "netsuite/controls", "exports"
@@ -119,11 +119,11 @@ def moved(engine: SparkEngine, books: Books) -> Books:
 @pytest.mark.spark
 @on_spark
 def test_every_posting_of_any_shop_is_the_same_on_spark(engine: SparkEngine) -> None:
-    """Forty random shops as one: several courses an invoice, ratable ones, four currencies, all that goes back."""
+    """Many random shops as one: several courses an invoice, ratable ones, four currencies, all that goes back."""
     shops: list[Shop] = []
 
     @seed(20261101)
-    @settings(max_examples=40, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(worlds())
     def collect(shop: Shop) -> None:
         shops.append(shop)
