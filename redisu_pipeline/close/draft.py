@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from redisu_pipeline.close import gates, gathering
 from redisu_pipeline.close.books import read_books
 from redisu_pipeline.close.chart import heading_of
-from redisu_pipeline.close.fingerprint import fingerprint
+from redisu_pipeline.close.fingerprint import fingerprint, remembered
 from redisu_pipeline.close.late_changes import accounts_by_number, delta, late_journal, standing_of, totals_of
 from redisu_pipeline.close.pins import Pins
 from redisu_pipeline.close.sources import Journal, journal_of
@@ -60,7 +60,9 @@ class Drafter:
             own = self._journal(derived, books.period)
             if gates.first_not_locked(self.account, self.states) != books.period:
                 return Draft((own,), derived, derived.blocked)
-            late = [self._late(month, books.period) for month, state in self.states.items() if state.status == LOCKED]
+            stored, seen = self.stored.lines(before=books.period), self.stored.seen()
+            locked = [month for month, state in self.states.items() if state.status == LOCKED]
+            late = [self._late(month, books.period, stored, seen.get(remembered(month, LOCKED))) for month in locked]
         return Draft(
             (own, *(one.journal for one in late if one.journal is not None)),
             derived,
@@ -88,15 +90,19 @@ class Drafter:
         heading = heading_of(self.settings, self.account, period)
         return journal_of(derived.postings.collect().to_polars(), derived.totals, heading)
 
-    def _late(self, locked: Month, period: Month) -> "_Late":
-        """Compare a locked month with what today's data derive for it; posted is the difference."""
-        name, now = f"locked/{locked}", self.fingerprint(locked)
-        stored = self.stored.lines(before=period)
+    def _late(
+        self, locked: Month, period: Month, stored: Mapping[Month, Sequence[JournalLine]], seen: str | None
+    ) -> "_Late":
+        """Compare a locked month with what today's data derive for it; posted is the difference.
+
+        ``stored`` are the lines of all months before ``period``, ``seen`` what the month was last derived from.
+        """
+        name, now = remembered(locked, LOCKED), self.fingerprint(locked)
         standing_lines = [
             line for lines in stored.values() for line in lines if (line.adjusts_period or line.period) == str(locked)
         ]
         stands = totals_of(standing_lines)
-        if self.stored.seen().get(name) == now:
+        if seen == now:
             return _Late(versions=gathering.version_checks(locked, stands, stands, "its sources have not changed"))
         derived = self._derived(locked, lambda: read_books(self.settings, self.account, locked, self.pins))
         fresh = self._journal(derived, locked)

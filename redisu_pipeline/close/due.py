@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from redisu_pipeline.close.fingerprint import fingerprint
+from redisu_pipeline.close.fingerprint import fingerprint, remembered
 from redisu_pipeline.close.pins import SOURCES, listed
 from redisu_pipeline.close.stored import LOCKED, PeriodState, Stored
 from redisu_pipeline.common import clock
@@ -72,7 +72,7 @@ def changed(settings: Settings, storage: Storage, account: Account) -> Changed |
         return None
     seen, hashes = stored.seen(), listed(storage, account.name)
     now = {month: fingerprint(settings, account, hashes, month) for month in states}
-    moved = [month for month, state in states.items() if seen.get(_name(month, state)) != now[month]]
+    moved = [month for month, state in states.items() if seen.get(remembered(month, state.status)) != now[month]]
     later = [month for month in moved if states[month].status != LOCKED]
     if not moved:
         return None
@@ -82,11 +82,6 @@ def changed(settings: Settings, storage: Storage, account: Account) -> Changed |
 
 def _locked(months: list[Month], states: Mapping[Month, PeriodState]) -> bool:
     return any(states[month].status == LOCKED for month in months)
-
-
-def _name(month: Month, state: PeriodState) -> str:
-    """Return the name under which a close remembers what the month was derived from."""
-    return f"locked/{month}" if state.status == LOCKED else f"final/{month}"
 
 
 def _over_and_not_locked(account: Account, states: Mapping[Month, PeriodState]) -> list[Month]:

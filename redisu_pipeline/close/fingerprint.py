@@ -4,11 +4,17 @@ import hashlib
 from collections.abc import Mapping
 
 from redisu_pipeline.close import gates
+from redisu_pipeline.close.stored import FINAL, LOCKED
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.settings import Account, Settings
 
 TIMELESS = ("credit_notes", "credit_note_taxes", "credit_note_lines", "products", "tax_transactions")
 """Tables whose rows may say something of a month before their own."""
+
+
+def remembered(month: Month, status: str) -> str:
+    """Return the name under which a close remembers what ``month`` was derived from, locked or not."""
+    return f"{LOCKED if status == LOCKED else FINAL}/{month}"
 
 
 def fingerprint(settings: Settings, account: Account, hashes: Mapping[str, str], month: Month) -> str:

@@ -82,11 +82,7 @@ def pin_in_place(storage: Storage, account: str, tables: Iterable[str] = SOURCES
 
 def listed(storage: Storage, account: str) -> dict[str, str]:
     """Return the hash of each file as the manifests list it (`Pins.hashes`), without looking at the files."""
-    found = {}
-    for table in SOURCES:
-        manifest, _ = read_manifest(storage, table, account)
-        found.update({f"{table}/{entry.month}": entry.sha256 for entry in (manifest.files if manifest else ())})
-    return found
+    return _Listing.of(storage, account, SOURCES).hashes
 
 
 @dataclass(frozen=True)
@@ -108,6 +104,11 @@ class _Listing:
                 cursors[table] = manifest.cursor
         return cls(entries, cursors)
 
+    @property
+    def hashes(self) -> dict[str, str]:
+        """The hash of each file, by "<table>/<month>"."""
+        return {f"{table}/{entry.month}": entry.sha256 for table, entry in self.entries}
+
     def pins(self, found: Iterable[str | Problem]) -> Pins:
         """Return the pins of the entries' places, in their order; raises Failed with all that are problems."""
         places = list(found)
@@ -119,8 +120,7 @@ class _Listing:
         for (table, entry), place in zip(self.entries, places, strict=True):
             files.setdefault(table, []).append(str(place))
             rows[table] = rows.get(table, 0) + entry.rows
-        hashes = {f"{table}/{entry.month}": entry.sha256 for table, entry in self.entries}
-        return Pins({table: tuple(of) for table, of in files.items()}, self.cursors, hashes, rows)
+        return Pins({table: tuple(of) for table, of in files.items()}, self.cursors, self.hashes, rows)
 
 
 def _fetched(storage: Storage, folder: Path, table: str, entry: FileEntry) -> str | Problem:

@@ -15,8 +15,8 @@ from redisu_pipeline.close import gates, gathering, writing
 from redisu_pipeline.close.balances import trial_balance
 from redisu_pipeline.close.books import read_books
 from redisu_pipeline.close.draft import Drafter
-from redisu_pipeline.close.fingerprint import fingerprint
-from redisu_pipeline.close.pins import pins_of
+from redisu_pipeline.close.fingerprint import fingerprint, remembered
+from redisu_pipeline.close.pins import listed, pins_of
 from redisu_pipeline.close.reading import report_of
 from redisu_pipeline.close.report import CloseReport
 from redisu_pipeline.close.sources import Journal
@@ -113,11 +113,11 @@ class _Desk:
     def _refresh_earlier(self, period: Month) -> tuple[str, ...]:
         """Derive earlier months again that are final, not locked, and whose sources have changed since."""
         notes: list[str] = []
+        hashes = listed(self._derivation.storage, self._account.name)
         for month, state in list(self._states.items()):
             if month < period and state.status == FINAL:
-                pins = pins_of(self._settings, self._derivation.storage, self._account.name)
-                now = fingerprint(self._settings, self._account, pins.hashes, month)
-                if self._stored.seen().get(f"final/{month}") != now:
+                now = fingerprint(self._settings, self._account, hashes, month)
+                if self._stored.seen().get(remembered(month, FINAL)) != now:
                     again = self._derive(month, ())
                     notes += [f"{month} had changed since it was final and was derived again: it is {again.status}"]
         return tuple(notes)
@@ -171,7 +171,7 @@ class _Desk:
             page = replace(page, status=state.status)
         self._tell(f"{account.name} {period}: exports")
         exports = writing.write_exports(self._derivation, period, render(page))
-        self._keep(state, {**drafted.unchanged, f"final/{period}": drafter.fingerprint(period)})
+        self._keep(state, {**drafted.unchanged, remembered(period, FINAL): drafter.fingerprint(period)})
         late = [f"late changes of {one.adjusts_period}: {one.external_id}" for one in lines if one.adjusts_period]
         return CloseReport(
             account=account.name,
@@ -219,5 +219,6 @@ class _Desk:
         page = replace(report.page, status=LOCKED, locked_by=state.locked_by, locked_at=state.locked_at)
         exports = writing.write_exports(self._derivation, period, render(page))
         # What it was derived from, not what lies there by now: a sync may have come between.
-        self._keep(state, {**self._posted, f"locked/{period}": self._stored.seen()[f"final/{period}"]})
+        derived_from = self._stored.seen()[remembered(period, FINAL)]
+        self._keep(state, {**self._posted, remembered(period, LOCKED): derived_from})
         return replace(report, status=LOCKED, exports=exports, page=page)

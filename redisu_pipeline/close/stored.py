@@ -1,7 +1,7 @@
 """What earlier closes left in the lake: journal lines, their sources, controls and the state of each month."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -38,16 +38,7 @@ class PeriodState:
 
     def row(self, account: str) -> pa.Table:
         """Return it as the table's row."""
-        values = {
-            "account": account,
-            "period": str(self.period),
-            "status": self.status,
-            "version": self.version,
-            "content_hash": self.content_hash,
-            "final_at": self.final_at,
-            "locked_at": self.locked_at,
-            "locked_by": self.locked_by,
-        }
+        values = {**asdict(self), "account": account, "period": str(self.period)}
         return pa.Table.from_pylist([values], schema=PERIODS.schema)
 
 

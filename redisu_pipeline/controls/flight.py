@@ -12,6 +12,7 @@ import narwhals as nw
 
 from redisu_pipeline.controls.rows import Row, rows_of
 from redisu_pipeline.journals.books import Books, Frame
+from redisu_pipeline.journals.sales import invoices_by_intent
 from redisu_pipeline.journals.transactions import SALE
 
 
@@ -70,8 +71,7 @@ def flight_of(books: Books, transactions: Frame, legs: Frame) -> Flight:
 
 def _paid_by(books: Books, column: str, wanted: Frame) -> Frame:
     """Return `invoice, payment_intent` of paid invoices, only where ``column`` is among ``wanted``."""
-    paid = books["invoice_payments"].filter(nw.col("status") == "paid", ~nw.col("payment_intent").is_null())
-    ours = paid.join(wanted, on=column, how="semi").select("invoice", "payment_intent")
+    ours = invoices_by_intent(books).join(wanted, on=column, how="semi").select("invoice", "payment_intent")
     return books.keep(ours.unique(["invoice", "payment_intent"]))
 
 

@@ -9,7 +9,7 @@ for amounts × ``up`` up to 9 × 10^11 and rates up to 10^5; Stripe's own limit 
 import narwhals as nw
 
 from redisu_pipeline.common.money import KNOWN_CURRENCIES, exponent
-from redisu_pipeline.journals.books import Frame
+from redisu_pipeline.journals.books import Books, Frame
 
 E8 = 100_000_000
 E4 = 10_000
@@ -48,6 +48,24 @@ def with_converted(frame: Frame, **amounts: str) -> Frame:
 def convert(amount: int, rate_e8: int, up: int, down: int) -> int:
     """Return the same of one amount ≥ 0."""
     return (2 * amount * rate_e8 * up + E8 * down) // (2 * E8 * down)
+
+
+def with_bridge(books: Books, frame: Frame) -> Frame:
+    """Add `up` and `down`: how minor units of `presentment_currency` become those of `currency` before the rate.
+
+    Stripe's rate stands between major units. Both are 1 where the currencies have the same decimals.
+    """
+    known = books.make({"scale_currency": "string", "scale": "int64"}, decimals())
+    settled = known.select(nw.col("scale_currency").alias("currency"), nw.col("scale").alias("settled_scale"))
+    shown = known.select(nw.col("scale_currency").alias("presentment_currency"), nw.col("scale").alias("shown_scale"))
+    joined = frame.join(settled, on="currency", how="left").join(shown, on="presentment_currency", how="left")
+    up = _ratio(nw.col("settled_scale"), nw.col("shown_scale"))
+    down = _ratio(nw.col("shown_scale"), nw.col("settled_scale"))
+    return joined.with_columns(up.alias("up"), down.alias("down"))
+
+
+def _ratio(finer: nw.Expr, coarser: nw.Expr) -> nw.Expr:
+    return nw.when(finer > coarser).then(finer / coarser).otherwise(1).cast(nw.Int64)
 
 
 def decimals() -> list[tuple[str, int]]:

@@ -9,7 +9,7 @@ import narwhals as nw
 
 from redisu_pipeline.journals import courses, taxes
 from redisu_pipeline.journals.books import Books, Frame
-from redisu_pipeline.journals.conversion import decimals, with_converted
+from redisu_pipeline.journals.conversion import with_bridge, with_converted
 from redisu_pipeline.journals.model import JournalClass
 from redisu_pipeline.journals.postings import LegKey, Source, key_with, legs, together
 from redisu_pipeline.journals.transactions import SALE, SALE_FAILED
@@ -147,29 +147,7 @@ def invoiced_of(books: Books, cash: Frame, invoices: Frame) -> Frame:
         nw.col("received_here").fill_null(0),
         nw.col("charged").fill_null(0),
     )
-    return _valued(_bridged(books, named))
-
-
-def _bridged(books: Books, invoices: Frame) -> Frame:
-    """Add `up` and `down`: how presentment minor units become settlement minor units before the rate.
-
-    Stripe's rate is between major units; a source that gives it between minor units is recognised by its own sums.
-    """
-    scales = {"scale_currency": "string", "scale": "int64"}
-    known = books.make(scales, decimals())
-    settled = known.select(nw.col("scale_currency").alias("currency"), nw.col("scale").alias("settled_scale"))
-    shown = known.select(nw.col("scale_currency").alias("presentment_currency"), nw.col("scale").alias("shown_scale"))
-    joined = invoices.join(settled, on="currency", how="left").join(shown, on="presentment_currency", how="left")
-    finer = nw.col("settled_scale") > nw.col("shown_scale")
-    coarser = nw.col("settled_scale") < nw.col("shown_scale")
-    return joined.with_columns(
-        nw.when(finer).then(nw.col("settled_scale") / nw.col("shown_scale")).otherwise(1).cast(nw.Int64).alias("up"),
-        nw.when(coarser)
-        .then(nw.col("shown_scale") / nw.col("settled_scale"))
-        .otherwise(1)
-        .cast(nw.Int64)
-        .alias("down"),
-    )
+    return _valued(with_bridge(books, named))
 
 
 def _valued(invoices: Frame) -> Frame:

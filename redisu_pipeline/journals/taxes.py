@@ -9,9 +9,13 @@ UNKNOWN = "?"
 """Stands in a leg for a course or jurisdiction that nobody told; it blocks the month (C17)."""
 
 
+ROLES = {"US": "sales_tax", "IL": "vat_il"}
+OTHER = "vat"
+
+
 def tax_role(country: str) -> str:
     """Return the role that owes a country's tax."""
-    return {"US": "sales_tax", "IL": "vat_il"}.get(country, "vat")
+    return ROLES.get(country, OTHER)
 
 
 def of_invoices(books: Books, invoices: Frame) -> Frame:
@@ -49,11 +53,9 @@ def _by_place(taxes: Frame) -> Frame:
 
 def _place() -> tuple[nw.Expr, nw.Expr, nw.Expr]:
     country, state = nw.col("country").fill_null(UNKNOWN), nw.col("state").fill_null("")
-    role = (
-        nw.when(country == "US")
-        .then(nw.lit("sales_tax"))
-        .otherwise(nw.when(country == "IL").then(nw.lit("vat_il")).otherwise(nw.lit("vat")))
-    )
+    role = nw.lit(OTHER)
+    for of, named in ROLES.items():
+        role = nw.when(country == of).then(nw.lit(named)).otherwise(role)
     # US tax is owed per state; a rate without one is nobody's.
     nobody = (country == "US") & (state == "")
     return (
