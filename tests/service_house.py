@@ -110,7 +110,7 @@ class House:
     def hear(self, account: str = "us", *types: str) -> int:
         """Keep the account's events as if they had been delivered; returns how many were new."""
         from webhook_service.inbox import keep
-        from webhook_service.stripe_events import decode, received
+        from webhook_service.stripe_events import decode_event, received
 
         now = self.services.now()
         bodies = [
@@ -118,7 +118,7 @@ class House:
             for event in self.shop.objects(account, "event")
             if not types or event["type"] in types
         ]
-        arrived = [received(decode(body), body, account, "webhook", now) for body in bodies]
+        arrived = [received(decode_event(body), body, account, "webhook", now) for body in bodies]
         return len(self.services.database.write(lambda connection: keep(connection, arrived)))
 
     def work(self) -> None:

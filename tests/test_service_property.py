@@ -25,7 +25,7 @@ from webhook_service.inbox import keep
 from webhook_service.orders import OpenSession
 from webhook_service.refresh import refresh
 from webhook_service.services import Services, StripeAccount
-from webhook_service.stripe_events import decode, received
+from webhook_service.stripe_events import decode_event, received
 from webhook_service.sweeps import sweep
 
 TABLES = (order_table, access, events, jobs, attempts, gates, sweeps)
@@ -158,7 +158,7 @@ class Run:
 
     def hear(self, arriving: list[dict[str, Any]]) -> None:
         bodies = [json.dumps(event).encode() for event in arriving]
-        kept = [received(decode(body), body, "us", "webhook", self.services.now()) for body in bodies]
+        kept = [received(decode_event(body), body, "us", "webhook", self.services.now()) for body in bodies]
         if kept:
             self.services.database.write(lambda connection: keep(connection, kept))
 

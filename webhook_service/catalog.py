@@ -9,6 +9,7 @@ from hashlib import sha256
 import msgspec
 
 from redisu_pipeline.common import clock
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.common.problems import Problem
 from redisu_pipeline.common.reports import Outcome
 from redisu_pipeline.common.settings import Account, Settings, TaxMode
@@ -60,7 +61,7 @@ def _carry_out(api: StripeApi, steps: Sequence[Step], done: list[Step]) -> None:
     for step in steps:
         given = {name: made[value] if isinstance(value, Made) else value for name, value in step.parameters.items()}
         body = patient_post(api, step.path, given, _idempotency_key(step, given))
-        id = msgspec.json.decode(body, type=_Answer).id
+        id = decode(body, _Answer).id
         made[Made(step.kind, step.course or "")] = id
         done.append(replace(step, id=id))
 

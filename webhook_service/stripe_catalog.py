@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.common.settings import Account, ManualTaxRate, TaxMode
 from redisu_pipeline.common.stripe_api import StripeApi, Transient
 
@@ -81,7 +82,7 @@ def listed(api: StripeApi, path: str, kind: type[T], parameters: Mapping[str, An
     page_type = msgspec.defstruct("Page", [("data", list[kind]), ("has_more", bool)])  # type: ignore[valid-type]
     after: dict[str, str] = {}
     while True:
-        page: Any = msgspec.json.decode(patient_get(api, path, {"limit": 100, **parameters, **after}), type=page_type)
+        page: Any = decode(patient_get(api, path, {"limit": 100, **parameters, **after}), page_type)
         yield from page.data
         if not page.has_more or not page.data:
             return

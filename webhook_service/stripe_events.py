@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from redisu_pipeline.common.decoders import decoder_of
 from webhook_service.inbox import Received
 
 SESSION_TYPES: Final = (
@@ -55,10 +56,10 @@ class Event(msgspec.Struct):
     account: str | None = None
 
 
-_decoder = msgspec.json.Decoder(Event)
+_decoder = decoder_of(Event)
 
 
-def decode(body: bytes) -> Event:
+def decode_event(body: bytes) -> Event:
     """Return the event of a body. Raises NotAnEvent."""
     try:
         body.decode()
@@ -72,7 +73,7 @@ def decode(body: bytes) -> Event:
     fits = 0 < len(event.id) <= 255 and 0 < len(event.type) <= 120 and 0 <= event.created < 10**11
     if event.object != "event" or not fits or len(event.data.object.id or "") > 255:
         raise NotAnEvent("not a snapshot event")
-    if any(not text.isprintable() for text in (event.id, event.type, event.data.object.id or "")):
+    if not (event.id + event.type + (event.data.object.id or "")).isprintable():
         raise NotAnEvent("unprintable id")
     return event
 

@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.common.stripe_api import NotThere, StripeApi
 from webhook_service.entitlements import OrderFacts
 
@@ -158,7 +159,7 @@ def session_of(api: StripeApi, subject: str) -> str | None:
 
 def _decode(body: bytes, shape: type[T]) -> T:
     try:
-        return msgspec.json.decode(body, type=shape)
+        return decode(body, shape)
     except msgspec.MsgspecError as error:
         # msgspec's text names the field, never its value.
         raise Unreadable(str(error)) from None

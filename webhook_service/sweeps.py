@@ -10,13 +10,14 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, select
 
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.common.opsdb.schema import events, orders, sweeps
 from redisu_pipeline.common.stripe_api import NotThere, Refused, StripeApi, Transient
 from webhook_service.entitlements import State
 from webhook_service.inbox import Asked, Received, ask, keep
 from webhook_service.services import Services, logger
 from webhook_service.sql import insert_into
-from webhook_service.stripe_events import SWEPT_TYPES, decode, received
+from webhook_service.stripe_events import SWEPT_TYPES, decode_event, received
 
 SESSION_LIFE: Final = timedelta(hours=25)
 """A session can be paid for 24 h; those of the last 25 h are looked at."""
@@ -82,7 +83,7 @@ def _events(services: Services, api: StripeApi, account: str, now: datetime) -> 
     query = {"types": list(SWEPT_TYPES), "created": {"gte": int(since.timestamp())}, "limit": 100}
     fresh: list[Received] = []
     for page in _pages(api, "/v1/events", query):
-        fresh += [received(decode(bytes(raw)), bytes(raw), account, "sweep", now) for raw in page]
+        fresh += [received(decode_event(bytes(raw)), bytes(raw), account, "sweep", now) for raw in page]
     if not fresh:
         return 0, 0
     fresh.reverse()  # oldest first: a crash between two transactions leaves no hole behind
@@ -98,7 +99,7 @@ def _sessions(services: Services, api: StripeApi, account: str, now: datetime, s
     ids = [
         session.id
         for page in _pages(api, "/v1/checkout/sessions", query)
-        for session in (msgspec.json.decode(raw, type=_Session) for raw in page)
+        for session in (decode(raw, _Session) for raw in page)
         if session.payment_status != "unpaid" and (session.metadata or {}).get("order_id")
     ]
     with services.database.read() as connection:
@@ -136,11 +137,11 @@ def _pages(api: StripeApi, path: str, query: dict[str, Any]) -> "list[list[msgsp
     pages: list[list[msgspec.Raw]] = []
     cursor: dict[str, str] = {}
     while True:
-        page = msgspec.json.decode(api.get(path, {**query, **cursor}), type=_Page)
+        page = decode(api.get(path, {**query, **cursor}), _Page)
         pages.append(page.data)
         if not page.has_more or not page.data:
             return pages
-        cursor = {"starting_after": msgspec.json.decode(page.data[-1], type=_Id).id}
+        cursor = {"starting_after": decode(page.data[-1], _Id).id}
 
 
 def _moved(connection: Connection, account: str, now: datetime) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.common.secrets import Secret
 from redisu_pipeline.common.settings import Account, Settings
 from redisu_pipeline.common.stripe_api import NotThere, Refused, StripeApi, Transient
@@ -67,7 +68,7 @@ class Patient:
 
     def get(self, path: str, parameters: Mapping[str, Any], kind: type[T]) -> T:
         """Return the answer of a GET. Raises Transient, NotThere, Refused, or msgspec.DecodeError."""
-        return msgspec.json.decode(patiently(lambda: self.api.get(path, parameters)), type=kind)
+        return decode(patiently(lambda: self.api.get(path, parameters)), kind)
 
     @cached_property
     def changes(self) -> tuple[Step, ...]:

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.common.problems import ConfigurationError
 from redisu_pipeline.common.secrets import Secret
 from redisu_pipeline.common.settings import Account, Settings
@@ -73,7 +74,7 @@ def admit(settings: Settings, account: Account, environ: Mapping[str, str], expe
 
 
 def patient_identity(patient: Patient) -> Identity:
-    return msgspec.json.decode(patiently(lambda: patient.api.get("/v1/account", {})), type=Identity)
+    return decode(patiently(lambda: patient.api.get("/v1/account", {})), Identity)
 
 
 def key_finding(account: Account, key: Secret) -> Finding:

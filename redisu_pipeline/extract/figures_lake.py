@@ -12,6 +12,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import Problem
 from redisu_pipeline.common.settings import Account
@@ -60,7 +61,7 @@ class Asked(msgspec.Struct, frozen=True):
 def asked_of(manifest: Manifest | None, month: Month) -> Asked:
     """Return what ``manifest`` (of `balance_reports`) remembers of ``month``."""
     text = manifest.cursor.extra.get(str(month)) if manifest else None
-    return msgspec.json.decode(text, type=Asked) if text else Asked()
+    return decode(text, Asked) if text else Asked()
 
 
 def figures_from_lake(storage: Storage, account: Account, month: Month) -> Figures:

@@ -11,6 +11,7 @@ import msgspec
 import pyarrow as pa
 
 from redisu_pipeline.common import clock
+from redisu_pipeline.common.decoders import decoder_of
 from redisu_pipeline.extract.decode import Page, Truncated
 from redisu_pipeline.extract.figures_lake import MonthPayout
 from redisu_pipeline.extract.ranges import PAGE
@@ -41,8 +42,8 @@ class _List(msgspec.Struct):
     has_more: bool
 
 
-_LIST = msgspec.json.Decoder(_List)
-_TRANSACTION = msgspec.json.Decoder(_Transaction)
+_LIST = decoder_of(_List)
+_TRANSACTION = decoder_of(_Transaction)
 
 
 class PayoutReader:

@@ -11,6 +11,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.lake.manifest import read_manifest
 from redisu_pipeline.lake.month_file import within
 from redisu_pipeline.lake.reading import scan
@@ -153,6 +154,6 @@ class References:
 
 def _looked(data: bytes) -> Looked:
     try:
-        return msgspec.json.decode(data, type=Looked)
+        return decode(data, Looked)
     except msgspec.DecodeError:  # cut off by a power failure
         return Looked()

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from redisu_pipeline.common import clock
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.common.problems import Failed, Problem
 from redisu_pipeline.common.stripe_api import NotThere
 from redisu_pipeline.common.stripe_files import StripeFiles
@@ -137,7 +138,7 @@ class ReportRuns:
         if blob is None:
             return None
         try:
-            intent = msgspec.json.decode(blob.data, type=Intent)
+            intent = decode(blob.data, Intent)
         except msgspec.DecodeError:  # cut off by a power failure: asking anew costs a run, not a row
             return None
         return intent if intent.asks_for(self._terms.type, self._terms.columns) else None
@@ -236,7 +237,7 @@ class ReportRuns:
 
 def _decoded(body: bytes, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(body, type=kind)
+        return decode(body, kind)
     except msgspec.ValidationError as error:
         raise Failed(_strange(kind, error)) from None
     except msgspec.DecodeError:

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
+from redisu_pipeline.common.decoders import decoder_of
 from redisu_pipeline.extract.shape import Identity, struct_of
 from redisu_pipeline.tables.model import Table
 
-IDENTITY = msgspec.json.Decoder(Identity)
+IDENTITY = decoder_of(Identity)
 
 
 class UnexpectedShape(Exception):
@@ -61,12 +62,12 @@ class Rows:
         """Decode what was appended since the last call, in one go: a call for each object costs twice the time."""
         fresh = self.raws[len(self.objects) :]
         try:
-            self.objects.extend(decoder_of(self.table).decode(b"[" + b",".join(fresh) + b"]"))
+            self.objects.extend(_decoder(self.table).decode(b"[" + b",".join(fresh) + b"]"))
         except msgspec.DecodeError as error:
             raise self._first_fault(fresh, error) from None
 
     def _first_fault(self, raws: Sequence[Any], error: Exception) -> UnexpectedShape:
-        one = msgspec.json.Decoder(struct_of(self.table))
+        one = decoder_of(struct_of(self.table))
         for raw in raws:
             try:
                 one.decode(raw)
@@ -83,6 +84,7 @@ def _id_of(raw: Any) -> str:
 
 
 @cache
-def decoder_of(table: Table) -> msgspec.json.Decoder[Any]:
+def _decoder(table: Table) -> msgspec.json.Decoder[Any]:
     """Return the strict decoder of many objects of ``table``."""
-    return msgspec.json.Decoder(list[struct_of(table)])  # type: ignore[misc]  # a type made at run time
+    objects: Any = list[struct_of(table)]  # type: ignore[misc]  # a type made at run time
+    return decoder_of(objects)

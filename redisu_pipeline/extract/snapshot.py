@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.extract.decode import Page, Truncated
 from redisu_pipeline.extract.rows import UnexpectedShape
 from redisu_pipeline.tables.model import Table
@@ -28,7 +29,7 @@ def open_balance(table: Table, body: bytes, now: datetime) -> Page:
     Raises Truncated, or UnexpectedShape when amounts are not where Stripe documents them.
     """
     try:
-        balance = msgspec.json.decode(body, type=Balance)
+        balance = decode(body, Balance)
     except msgspec.ValidationError as error:
         raise UnexpectedShape(table.name, "/v1/balance", str(error)) from None
     except msgspec.DecodeError:

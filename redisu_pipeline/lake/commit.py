@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import Failed, Problem
 from redisu_pipeline.lake import foreign, history
@@ -249,7 +250,7 @@ def intent_of(account: str, resource: Resource) -> str:
 def read_intent(storage: Storage, path: str) -> dict[str, list[str]]:
     """Return what a cut-off writer meant to publish: the hashes by path; empty when none was cut off."""
     blob = storage.read(path)
-    return msgspec.json.decode(blob.data, type=dict[str, list[str]]) if blob else {}
+    return decode(blob.data, dict[str, list[str]]) if blob else {}
 
 
 def columns_of(table: Table) -> dict[str, str]:

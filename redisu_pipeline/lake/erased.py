@@ -13,6 +13,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.common.problems import Failed, Problem
 from redisu_pipeline.lake.personal import EMAIL, ERASED, decoded, without_personal_data
 from redisu_pipeline.lake.storage import ABSENT, Storage
@@ -64,7 +65,7 @@ def read_erased(storage: Storage, account: str) -> tuple[Erased, str | None]:
     if blob is None:
         return NOBODY, None
     try:
-        return msgspec.json.decode(blob.data, type=Erased), blob.tag
+        return decode(blob.data, Erased), blob.tag
     except msgspec.DecodeError as error:
         mend = "restore the file from a backup: without it a sync would bring erased personal data back"
         raise Failed(Problem("erased_unreadable", storage.uri(_path(account)), str(error), mend)) from None

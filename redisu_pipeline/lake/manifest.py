@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.common.problems import Failed, Problem
 from redisu_pipeline.lake.storage import Expectation, Storage
 
@@ -85,7 +86,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
 def decode_manifest(data: bytes, uri: str) -> Manifest:
     """The manifest in ``data``; raises Failed naming ``uri`` when it is no manifest of this version."""
     try:
-        head = msgspec.json.decode(data, type=_Head)
+        head = decode(data, _Head)
         if head.version != MANIFEST_VERSION:
             raise Failed(
                 Problem(
@@ -95,7 +96,7 @@ def decode_manifest(data: bytes, uri: str) -> Manifest:
                     "run the version of redisu that wrote this lake, or a newer one",
                 )
             )
-        return msgspec.json.decode(data, type=Manifest)
+        return decode(data, Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Failed(
             Problem(

@@ -3,6 +3,7 @@
 import msgspec
 import pyarrow.compute as pc
 
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.common.secrets import Secret
 from redisu_pipeline.common.settings import Account
 from redisu_pipeline.common.stripe_api import StripeApi, Transient
@@ -29,7 +30,7 @@ def newest_event(account: Account, key: Secret) -> Event | None:
     """
     body = StripeApi(key.reveal(), account.stripe_api_base).get("/v1/events", {"limit": 1})
     try:
-        page = msgspec.json.decode(body, type=_Page)
+        page = decode(body, _Page)
     except msgspec.DecodeError:
         raise Transient("an answer that is no list of events") from None
     return page.data[0] if page.data else None

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.common.secrets import Secret
 from redisu_pipeline.common.settings import Account
 from redisu_pipeline.common.stripe_api import StripeApi, Transient
@@ -22,7 +23,7 @@ def available_until(account: Account, key: Secret, report_type: str) -> datetime
     """
     body = StripeApi(key.reveal(), account.stripe_api_base).get(f"/v1/reporting/report_types/{report_type}", {})
     try:
-        found = msgspec.json.decode(body, type=_ReportType)
+        found = decode(body, _ReportType)
     except msgspec.DecodeError:
         raise Transient("an answer that is no report type") from None
     return datetime.fromtimestamp(found.data_available_end, UTC)

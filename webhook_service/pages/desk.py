@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import select
 
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.common.opsdb.schema import orders
 from redisu_pipeline.common.settings import Account, Course
 from redisu_pipeline.common.stripe_api import NotThere, Refused, Transient
@@ -144,7 +145,7 @@ class Desk:
             # This attempt was begun with other parameters by a click whose answer was lost: one more session.
             digest = sha256(msgspec.json.encode(given, order="sorted")).hexdigest()[:16]
             body = patient_post(api, "/v1/checkout/sessions", given, f"{key}:{digest}", PAUSES)
-        made = msgspec.json.decode(body, type=_Session)
+        made = decode(body, _Session)
         if made.url is None or not made.url.startswith(("https://", "http://")):
             raise NotOnSale(f"Stripe made session {made.id} without a page")
         return OpenSession(made.id, made.url, datetime.fromtimestamp(made.expires_at, UTC))
