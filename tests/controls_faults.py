@@ -199,7 +199,8 @@ def cent_of_clearing(lines: list[JournalLine]) -> tuple[list[JournalLine], str]:
 
 def without_clearing_of_a_fee(postings: pl.DataFrame) -> pl.DataFrame:
     """Drop the posting of a fee to clearing."""
-    fees = postings.filter(pl.col("key").str.starts_with("FEES\x1f2\x1f"), pl.col("key").str.contains("clearing"))
+    key = pl.col("key").cast(pl.String)
+    fees = postings.filter(key.str.starts_with("FEES\x1f2\x1f"), key.str.contains("clearing"))
     leg = fees.sort("key", "entry").row(0, named=True)
     return postings.filter(~((pl.col("key") == leg["key"]) & (pl.col("entry") == leg["entry"])))
 

@@ -14,7 +14,7 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
-from redisu_pipeline.close.polars_engine import keep, make
+from redisu_pipeline.close.polars_engine import gather, keep, make
 from redisu_pipeline.close.sources import Journal, journal_of
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.settings.chart import DEFAULT_CHART, GLAccount, gl_account
@@ -96,7 +96,7 @@ class Paper:
             bank_leg=self.bank_leg,
         )
         frames = {name: nw.from_native(frame_of(name, (rows or self.rows).get(name, ()))) for name in COLUMNS}
-        return Books(period=period, policy=policy, frames=frames, make=make, keep=keep)
+        return Books(period, policy, frames, make=make, keep=keep, gather=gather)
 
 
 def frame_of(name: str, rows: Sequence[Row]) -> pl.LazyFrame:

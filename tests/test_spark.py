@@ -112,7 +112,7 @@ def moved(engine: SparkEngine, books: Books) -> Books:
         name: nw.from_native(engine.session.createDataFrame(frame.collect().to_arrow()))
         for name, frame in books.frames.items()
     }
-    return replace(books, frames=frames, make=engine.make, keep=engine.keep)
+    return replace(books, frames=frames, make=engine.make, keep=engine.keep, gather=engine.gather)
 
 
 @pytest.mark.long

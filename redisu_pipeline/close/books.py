@@ -16,6 +16,7 @@ from redisu_pipeline.journals.books import Books, CourseTerms, Frame, Policy
 HELD = {
     "transactions": "balance_transactions",
     "invoices": "invoices",
+    "payouts": "payouts",
 }
 """Frames that many rules and controls stand on, with their tables: read once where the engine can hold them."""
 
@@ -31,7 +32,8 @@ def books_of(engine: Engine, settings: Settings, account: Account, period: Month
     for name, table in HELD.items():
         if pins.rows.get(table, 0) <= engine.most_held:
             frames[name] = engine.keep(frames[name])
-    return Books(period=period, policy=policy_of(settings, account), frames=frames, make=engine.make, keep=engine.keep)
+    policy = policy_of(settings, account)
+    return Books(period, policy, frames, make=engine.make, keep=engine.keep, gather=engine.gather)
 
 
 def policy_of(settings: Settings, account: Account) -> Policy:

@@ -33,3 +33,6 @@ class Engine(Protocol):
 
     def keep(self, frame: Frame) -> Frame:
         """Return the frame worked out once, for all who stand on it."""
+
+    def gather(self, parts: Sequence[Frame]) -> Frame:
+        """Return postings as one frame, worked out."""

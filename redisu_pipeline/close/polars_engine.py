@@ -9,6 +9,7 @@ import polars as pl
 
 from redisu_pipeline.close.pins import Pins
 from redisu_pipeline.journals.books import Frame
+from redisu_pipeline.journals.postings import FEW
 
 KINDS: Mapping[str, type[pl.DataType]] = {"string": pl.String, "int64": pl.Int64}
 
@@ -53,6 +54,10 @@ class PolarsEngine:
         """Return the frame worked out."""
         return keep(frame)
 
+    def gather(self, parts: Sequence[Frame]) -> Frame:
+        """Return postings as one frame, worked out, their few texts as categories."""
+        return gather(parts)
+
     def _local(self, column: str) -> pl.Expr:
         return pl.col(column).dt.convert_time_zone(self.timezone)
 
@@ -66,6 +71,11 @@ def make(columns: Mapping[str, str], rows: Sequence[tuple[Any, ...]]) -> Frame:
 def keep(frame: Frame) -> Frame:
     """Return the frame worked out."""
     return _framed(_lazy(frame).collect().lazy())
+
+
+def gather(parts: Sequence[Frame]) -> Frame:
+    """Return postings as one frame, worked out; categories are made part by part, where most are one value."""
+    return keep(_framed(pl.concat([_lazy(part).with_columns(pl.col(FEW).cast(pl.Categorical)) for part in parts])))
 
 
 def _framed(frame: pl.LazyFrame) -> Frame:

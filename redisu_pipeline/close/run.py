@@ -6,8 +6,10 @@ that is not locked. A month that is final but not locked is derived again when w
 
 import getpass
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -28,6 +30,7 @@ from redisu_pipeline.common.settings import Account, Settings
 from redisu_pipeline.controls.run import run as run_controls
 from redisu_pipeline.export.files import render
 from redisu_pipeline.extract.figures import read_figures
+from redisu_pipeline.extract.figures_model import Figures
 from redisu_pipeline.lake.catalog import write_catalog
 from redisu_pipeline.lake.derived import Derivation
 from redisu_pipeline.lake.locks import writer_lock
@@ -125,13 +128,14 @@ class _Desk:
     def _derive(self, period: Month, notes: Sequence[str]) -> CloseReport:
         settings, account = self._settings, self._account
         self._tell(f"{account.name} {period}: Stripe's own figures")
-        figures = read_figures(settings, self._environ, account.name, period)
-        self._tell(f"{account.name} {period}: journals")
-        pins = pins_of(settings, self._derivation.storage, account.name)
-        gates.something_synced(account, pins)
-        books = read_books(settings, account, period, pins)
-        drafter = Drafter(settings, account, self._stored, self._states, pins)
-        drafted = drafter.draft(books)
+        with self._asking(period) as asked:
+            self._tell(f"{account.name} {period}: journals")
+            pins = pins_of(settings, self._derivation.storage, account.name)
+            gates.something_synced(account, pins)
+            books = read_books(settings, account, period, pins)
+            drafter = Drafter(settings, account, self._stored, self._states, pins)
+            drafted = drafter.draft(books)
+            figures = asked.result()
         self._posted = drafted.posted
         earlier, lines = self._stored.lines(before=period), drafted.lines
         flat = [line for of_month in earlier.values() for line in of_month]
@@ -186,6 +190,18 @@ class _Desk:
             problems=problems,
             page=page,
         )
+
+    @contextmanager
+    def _asking(self, period: Month) -> Iterator[Future[Figures]]:
+        """Ask for Stripe's own figures beside the block, as only controls need them; they are left when it fails."""
+        stop = threading.Event()
+        with ThreadPoolExecutor(1) as beside:
+            name = self._account.name
+            asked = beside.submit(read_figures, self._settings, self._environ, name, period, stop=stop)
+            try:
+                yield asked
+            finally:
+                stop.set()
 
     # -- states ----------------------------------------------------------------------------------------------------
 

@@ -5,18 +5,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from redisu_pipeline.journals.derive import CREDIT, DEBIT, Total
 from redisu_pipeline.journals.lines import Heading, Key, PlacedLine, key_of, lines_of, packed
 from redisu_pipeline.journals.model import JournalLine
-from redisu_pipeline.journals.postings import LegKey
+from redisu_pipeline.journals.postings import FEW, LegKey
 
 WHOLE = 0
 """Part of legs whose class is not split."""
 LEG = "place source_object source_id amount currency presentment_amount presentment_currency rate_e8".split()
-FEW = ("source_object", "currency", "presentment_currency")
-"""Columns of few different texts: as categories they take a quarter of the memory."""
 TIES = ["source_id", "source_object", "amount", "presentment_amount", "presentment_currency", "rate_e8"]
 SEED = 1
 
@@ -45,9 +44,10 @@ def journal_of(postings: pl.DataFrame, totals: Iterable[Total], heading: Heading
     """
     totals = tuple(totals)
     sided = postings if "account" in postings.columns else postings.with_columns(account=pl.lit(""))
+    sided = sided.with_columns(pl.col(*FEW, "account").cast(pl.Categorical))
     parts = _Parts(sided)
     placed = lines_of(totals, heading, parts)
-    legs = _placed(parts.marked(sided), _index(totals, placed)).with_columns(pl.col(FEW).cast(pl.Categorical))
+    legs = _placed(parts.marked(sided), _index(totals, placed))
     return Journal(tuple(one.line for one in placed), _in_order(legs.select(LEG)))
 
 
@@ -68,24 +68,31 @@ def _index(totals: Iterable[Total], placed: Iterable[PlacedLine]) -> dict[_Where
 
 
 def _placed(legs: pl.DataFrame, index: Mapping[_Where, int]) -> pl.DataFrame:
-    """Add `place`. Texts become numbers first: few different ones stand in millions of legs."""
-    known: list[list[str]] = [sorted({str(where[at]) for where in index}) for at in (0, 1, 3)]
-    codes = [{text: code for code, text in enumerate(texts)} for texts in known]
-    wide = [len(texts) for texts in known]
+    """Add `place`: what decides on it becomes one number, few of which stand in millions of legs."""
+    columns = ("key", "currency", "account")
+    known = [sorted({str(where[at]) for where in index}) for at in (0, 1, 3)]
     most = 1 + max((where[4] for where in index), default=WHOLE)
-
-    def number(key: int, currency: int, account: int, part: int, is_debit: int) -> int:
-        return (((key * wide[1] + currency) * wide[2] + account) * most + part) * 2 + is_debit
-
-    lines = np.full(max(1, number(wide[0], 0, 0, 0, 0)), -1, np.int32)
+    steps = [2 * most * len(known[1]) * len(known[2]), 2 * most * len(known[2]), 2 * most]
+    codes = [{text: code * step for code, text in enumerate(texts)} for texts, step in zip(known, steps, strict=True)]
+    lines = np.full(1 + steps[0] * len(known[0]), -1, np.int32)
     for (key, currency, side, account, part), place in index.items():
-        lines[number(codes[0][key], codes[1][currency], codes[2][account], part, int(side == DEBIT))] = place
-    numbers = [
-        legs[name].cast(pl.Enum(texts)).to_physical().cast(pl.Int64).to_numpy()
-        for name, texts in zip(("key", "currency", "account"), known, strict=True)
-    ]
-    where = ((numbers[0] * wide[1] + numbers[1]) * wide[2] + numbers[2]) * most + legs["part"].to_numpy()
-    return legs.with_columns(place=pl.Series(lines[where * 2 + (legs["amount"].to_numpy() > 0)]))
+        lines[codes[0][key] + codes[1][currency] + codes[2][account] + 2 * part + (side == DEBIT)] = place
+    where = (legs["amount"].to_numpy() > 0).astype(np.int32)
+    for name, of_column in zip(columns, codes, strict=True):
+        where += _numbers(legs[name], of_column)
+    if most > 1:
+        where += 2 * legs["part"].to_numpy()
+    return legs.with_columns(place=pl.Series(lines[where]))
+
+
+def _numbers(texts: pl.Series, codes: Mapping[str, int]) -> npt.NDArray[np.int32]:
+    """Return the code of each of ``texts``, which are categories; KeyError for one without."""
+    few = texts.unique()
+    own = few.to_physical().to_numpy()
+    table = np.zeros(1 + own.max(initial=0), np.int32)
+    table[own] = [codes[text] for text in few.to_list()]
+    found: npt.NDArray[np.int32] = table[texts.to_physical().to_numpy()]
+    return found
 
 
 def _in_order(legs: pl.DataFrame) -> pl.DataFrame:
@@ -103,7 +110,7 @@ def _in_order(legs: pl.DataFrame) -> pl.DataFrame:
     if not tied.size:
         return ordered.drop("order")
     turn = np.arange(len(numbers))
-    texts = ordered[tied].with_columns(pl.col(FEW).cast(pl.String), at=pl.Series(tied))
+    texts = ordered[tied].with_columns(pl.col(pl.Categorical).cast(pl.String), at=pl.Series(tied))
     sorted_ties = texts.sort(["order", *TIES], nulls_last=True)
     turn[tied] = sorted_ties["at"].to_numpy()
     return ordered[turn].drop("order")
@@ -153,4 +160,4 @@ class _Parts:
 
 
 def _of_class(klass: str, currency: str) -> pl.Expr:
-    return pl.col("key").str.starts_with(LegKey.prefix(klass)) & (pl.col("currency") == currency)
+    return pl.col("key").cat.starts_with(LegKey.prefix(klass)) & (pl.col("currency") == currency)

@@ -28,7 +28,7 @@ from redisu_pipeline.common.problems import ConfigurationError, Failed, Problem
 from redisu_pipeline.common.settings import Account, Journals, Settings
 from redisu_pipeline.journals.books import Frame
 from redisu_pipeline.journals.derive import Derived, derive
-from redisu_pipeline.journals.postings import POSTING
+from redisu_pipeline.journals.postings import FEW, POSTING, together
 from redisu_pipeline.lake.schemas import ARROW_TYPE, schema_of
 from redisu_pipeline.tables.model import Kind
 from redisu_pipeline.tables.registry import TABLES
@@ -109,6 +109,10 @@ class SparkEngine:
         """
         return _framed(frame.to_native().localCheckpoint())
 
+    def gather(self, parts: Sequence[Frame]) -> Frame:
+        """Return postings as one frame, worked out once."""
+        return self.keep(together(parts))
+
     def _local(self, column: str) -> Any:
         return self._functions.from_utc_timestamp(column, self.timezone)
 
@@ -130,8 +134,8 @@ def derive_on_spark(settings: Settings, account: Account, period: Month, pins: P
         engine = SparkEngine(session_of(settings.journals), pins, account.timezone)
         derived = derive(books_of(engine, settings, account, period, pins))
         postings = derived.postings.select(*POSTING).collect("polars").to_polars()
-    schema = pl.Schema({name: POLARS[kind] for name, kind in POSTING.items()})
-    return replace(derived, postings=nw.from_native(postings.cast(schema).lazy()))
+    schema = {name: pl.Categorical() if name in FEW else POLARS[kind]() for name, kind in POSTING.items()}
+    return replace(derived, postings=nw.from_native(postings.cast(pl.Schema(schema)).lazy()))
 
 
 def session_of(journals: Journals) -> Any:

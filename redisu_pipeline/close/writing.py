@@ -108,9 +108,10 @@ def _sources(journal: Journal, legs: pl.DataFrame, account: str, period: Month) 
 
 def _texts(categories: pl.Series) -> pa.Array:
     """Return a column of categories as texts."""
-    known = sorted(categories.drop_nulls().unique().cast(pl.String).to_list())
-    codes = categories.cast(pl.String).cast(pl.Enum(known)).to_physical().cast(pl.Int64)
-    return pa.array(known, pa.string()).take(codes.to_arrow())
+    few = categories.drop_nulls().unique()
+    texts = dict(zip(few.to_physical().to_list(), few.to_list(), strict=True))
+    by_code = [texts.get(code) for code in range(max(texts, default=-1) + 1)]
+    return pa.array(by_code, pa.string()).take(categories.to_physical().to_arrow())
 
 
 def _rates(rates_e8: pl.Series) -> pa.Array:

@@ -10,7 +10,7 @@ from redisu_pipeline.controls.evidence import Evidence, on_others, on_payments
 from redisu_pipeline.controls.figures import standing_of
 from redisu_pipeline.controls.inputs import BalanceHeld
 from redisu_pipeline.controls.outcome import Outcome, in_major, money, nothing, work_list
-from redisu_pipeline.controls.rows import rows_of
+from redisu_pipeline.controls.rows import ids_of, rows_of
 from redisu_pipeline.extract.figures_model import CategorySum, Figure
 from redisu_pipeline.journals.model import JournalClass
 from redisu_pipeline.journals.transactions import PAYMENTS
@@ -179,10 +179,12 @@ def fee_details(evidence: Evidence) -> Iterator[Outcome]:
     balances exactly when they agree.
     """
     legs = evidence.posted(lambda total: (total.key.klass, total.key.event) in _FEES_BESIDE)
-    by_row = legs.group_by("entry", "currency").agg(nw.col("amount").sum())
+    by_row = legs.group_by("entry").agg(nw.col("amount").sum())
+    uneven = ids_of(by_row.filter(nw.col("amount") != 0), "entry")
     wrong: dict[str, list[str]] = defaultdict(list)
-    for row in rows_of(by_row.filter(nw.col("amount") != 0), "entry", "currency"):
-        wrong[row["currency"]].append(row["entry"])
+    for row in rows_of(legs.filter(nw.col("entry").is_in(uneven)), "entry", "currency") if uneven else ():
+        if row["entry"] not in wrong[row["currency"]]:
+            wrong[row["currency"]].append(row["entry"])
     details: dict[str, int] = defaultdict(int)
     for total in evidence.inputs.derived.totals:
         of_fee = (total.key.klass, total.key.event) in _FEES_BESIDE

@@ -16,12 +16,16 @@ from redisu_pipeline.controls.conversion import at_rate
 from redisu_pipeline.controls.flight import Flight, flight_of
 from redisu_pipeline.controls.inputs import ControlInputs
 from redisu_pipeline.controls.outcome import ZERO, in_major
-from redisu_pipeline.controls.rows import Row
+from redisu_pipeline.controls.rows import Row, rows_of
 from redisu_pipeline.journals import sales
 from redisu_pipeline.journals.books import Frame, month_number
 from redisu_pipeline.journals.derive import Total
 from redisu_pipeline.journals.model import JournalClass, JournalLine
-from redisu_pipeline.journals.transactions import PAYMENTS
+from redisu_pipeline.journals.postings import FEW
+from redisu_pipeline.journals.taxes import UNKNOWN
+from redisu_pipeline.journals.transactions import PAYMENTS, REFUND, SALE
+
+_DEAD = ("failed", "canceled")
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,28 @@ class Evidence:
         """The paid invoices of the month over more than nothing, worked out."""
         columns = "id currency total total_excluding_tax amount_paid amount_overpaid amount_paid_off_stripe"
         return self.books.keep(sales.paid_in(self.books).select(*columns.split()))
+
+    @cached_property
+    def charged(self) -> Sequence[Row]:
+        """What Stripe booked for the month's payments against what was charged, added up.
+
+        By `currency` (of settlement), `charged_in` and `is_converted`: `amount`, `charged`, and in how many they
+        `differ` as numbers.
+        """
+        keys = ("currency", "charged_in", "is_converted")
+        differ = (nw.col("amount") != nw.col("charged")).cast(nw.Int64).sum().alias("differ")
+        sums = self.payments.group_by(*keys).agg(nw.col("amount").sum(), nw.col("charged").sum(), differ)
+        return rows_of(sums, *keys, "amount", "charged", "differ")
+
+    @property
+    def payments(self) -> Frame:
+        """The month's payments with their charge: `source, currency, amount, charged, charged_in, is_converted`."""
+        charges = self.books["charges"].select(
+            nw.col("id").alias("source"), nw.col("amount").alias("charged"), nw.col("currency").alias("charged_in")
+        )
+        converted = (~nw.col("rate_e8").is_null()).alias("is_converted")
+        booked = self.transactions.filter(nw.col("category").is_in(SALE))
+        return booked.select("source", "currency", "amount", converted).join(charges, on="source", how="inner")
 
     @cached_property
     def flight(self) -> Flight:
@@ -135,9 +161,10 @@ class Evidence:
     # -- postings ------------------------------------------------------------------------------------------------------
 
     def posted(self, accepts: Callable[[Total], bool]) -> Frame:
-        """Return the postings whose totals ``accepts`` takes."""
+        """Return the postings whose totals ``accepts`` takes; their categories are texts again, as the lake's are."""
         keys = sorted({str(total.key) for total in self.inputs.derived.totals if accepts(total)})
-        return self.inputs.derived.postings.filter(nw.col("key").is_in(keys))
+        chosen = self.inputs.derived.postings.filter(nw.col("key").is_in(keys))
+        return chosen.with_columns(nw.col(*FEW).cast(nw.String))
 
     @cached_property
     def sold(self) -> Sequence[Row]:
@@ -166,6 +193,25 @@ class Evidence:
                 # A part is rounded twice here (with its payment, and anew), a tax once.
                 rounded[row["currency"]] += row["legs"] * (1 if "key" in row else 2)
         return Converted(posted, anew, {currency: Decimal(n) / 2 for currency, n in rounded.items()})
+
+    @cached_property
+    def refunded_charges(self) -> Mapping[str, Sequence[Row]]:
+        """By presentment currency the charges of which something went back in the month, with Σ of all refunds."""
+        moved = self.transactions.filter(nw.col("category").is_in(REFUND)).select(nw.col("source").alias("id"))
+        of_month = self.books["refunds"].join(moved, on="id", how="semi")
+        charges = self.books.keep(of_month.select("charge").unique("charge"))
+        counted = nw.when(nw.col("status").is_in(_DEAD)).then(0).otherwise(nw.col("amount"))
+        all_of = self.books["refunds"].join(charges, on="charge", how="semi").with_columns(counted.alias("refunded"))
+        sums = all_of.group_by("charge").agg(nw.col("refunded").sum())
+        said = self.books["charges"].select(
+            nw.col("id").alias("charge"), "currency", "amount_captured", "amount_refunded"
+        )
+        known = said.join(charges, on="charge", how="semi")
+        columns = ("charge", "currency", "refunded", "amount_captured", "amount_refunded")
+        found: dict[str, list[Row]] = {currency: [] for currency in self.currencies}
+        for row in rows_of(sums.join(known, on="charge", how="left"), *columns):
+            found.setdefault(row["currency"] or UNKNOWN, []).append(row)
+        return dict(sorted(found.items()))
 
     @cached_property
     def taxed(self) -> Sequence[Row]:

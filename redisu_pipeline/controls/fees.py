@@ -88,22 +88,19 @@ def at_printed_rate(evidence: Evidence) -> Iterator[Outcome]:
 
 def in_one_currency(evidence: Evidence) -> Iterator[Outcome]:
     """C18: where nothing is converted, a payment's booking is what was charged, to the cent."""
-    charges = evidence.books["charges"].select(
-        nw.col("id").alias("source"), nw.col("amount").alias("charged"), nw.col("currency").alias("charged_in")
-    )
-    booked = evidence.transactions.filter(nw.col("category").is_in(SALE), nw.col("rate_e8").is_null())
-    both = booked.select("source", "currency", "amount").join(charges, on="source", how="inner")
-    same = evidence.books.keep(both.filter(nw.col("currency") == nw.col("charged_in")))
-    sums = same.group_by("currency").agg(nw.col("amount").sum(), nw.col("charged").sum())
-    wrong: dict[str, list[str]] = defaultdict(list)
-    for row in rows_of(same.filter(nw.col("amount") != nw.col("charged")), "source", "currency"):
-        wrong[row["currency"]].append(row["source"])
-    found = rows_of(sums, "currency", "amount", "charged")
+    found = [row for row in evidence.charged if not row["is_converted"] and row["currency"] == row["charged_in"]]
     for row in found:
-        amounts = (int(row["amount"]), int(row["charged"]))
-        yield money(row["currency"], *amounts, scope="not converted", wrong=wrong[row["currency"]])
+        wrong = _not_as_charged(evidence, row["currency"]) if row["differ"] else []
+        yield money(row["currency"], int(row["amount"]), int(row["charged"]), scope="not converted", wrong=wrong)
     if not found:
         yield nothing("every payment of the month was converted", scope="not converted")
+
+
+def _not_as_charged(evidence: Evidence, currency: str) -> list[str]:
+    own = evidence.payments.filter(
+        ~nw.col("is_converted"), nw.col("currency") == currency, nw.col("charged_in") == currency
+    )
+    return [row["source"] for row in rows_of(own.filter(nw.col("amount") != nw.col("charged")), "source")]
 
 
 def exchange_difference(evidence: Evidence) -> Iterator[Outcome]:

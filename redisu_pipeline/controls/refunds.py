@@ -12,15 +12,12 @@ from redisu_pipeline.controls.outcome import Outcome, in_major, money, named
 from redisu_pipeline.controls.rows import Row, rows_of
 from redisu_pipeline.journals.books import Frame
 from redisu_pipeline.journals.model import JournalClass
-from redisu_pipeline.journals.taxes import UNKNOWN
 from redisu_pipeline.journals.transactions import DISPUTE, REFUND
-
-_DEAD = ("failed", "canceled")
 
 
 def within_capture(evidence: Evidence) -> Iterator[Outcome]:
     """C11: no charge of which something went back in the month was refunded for more than was captured."""
-    for currency, own in _refunded_charges(evidence).items():
+    for currency, own in evidence.refunded_charges.items():
         over = [row["charge"] for row in own if row["refunded"] > (row["amount_captured"] or 0)]
         total = sum(row["refunded"] for row in own)
         capped = sum(min(row["refunded"], row["amount_captured"] or 0) for row in own)
@@ -33,27 +30,10 @@ def refunds_of_charges(evidence: Evidence) -> Iterator[Outcome]:
 
     Not blocking: Stripe does not say when a charge takes a failed refund off again.
     """
-    for currency, own in _refunded_charges(evidence).items():
+    for currency, own in evidence.refunded_charges.items():
         wrong = [row["charge"] for row in own if row["refunded"] != row["amount_refunded"]]
         left, right = sum(row["refunded"] for row in own), sum(row["amount_refunded"] or 0 for row in own)
         yield money(currency, left, right, scope="as the charges say", wrong=wrong)
-
-
-def _refunded_charges(evidence: Evidence) -> dict[str, list[Row]]:
-    """Return by presentment currency the charges of which something went back in the month, with Σ of all refunds."""
-    books = evidence.books
-    moved = evidence.transactions.filter(nw.col("category").is_in(REFUND)).select(nw.col("source").alias("id"))
-    charges = books.keep(books["refunds"].join(moved, on="id", how="semi").select("charge").unique("charge"))
-    counted = nw.when(nw.col("status").is_in(_DEAD)).then(0).otherwise(nw.col("amount"))
-    all_of = books["refunds"].join(charges, on="charge", how="semi").with_columns(counted.alias("refunded"))
-    sums = all_of.group_by("charge").agg(nw.col("refunded").sum())
-    said = books["charges"].select(nw.col("id").alias("charge"), "currency", "amount_captured", "amount_refunded")
-    known = said.join(charges, on="charge", how="semi")
-    columns = ("charge", "currency", "refunded", "amount_captured", "amount_refunded")
-    found: dict[str, list[Row]] = {currency: [] for currency in evidence.currencies}
-    for row in rows_of(sums.join(known, on="charge", how="left"), *columns):
-        found.setdefault(row["currency"] or UNKNOWN, []).append(row)
-    return dict(sorted(found.items()))
 
 
 def booked_refunds(evidence: Evidence) -> Iterator[Outcome]:
@@ -85,7 +65,8 @@ def _pairs(evidence: Evidence) -> Frame:
     charges = evidence.books["charges"].select(
         nw.col("id").alias("charge"), nw.col("currency").alias("presentment_currency")
     )
-    refunds = evidence.books["refunds"].join(charges, on="charge", how="left")
+    of_refunds = charges.join(evidence.books["refunds"].select("charge"), on="charge", how="semi")
+    refunds = evidence.books["refunds"].join(of_refunds, on="charge", how="left")
     shown = ("refund", "presentment", "presentment_currency")
     by_booking = [
         refunds.select(

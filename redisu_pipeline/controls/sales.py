@@ -14,7 +14,7 @@ from redisu_pipeline.journals import sales
 from redisu_pipeline.journals.books import Frame
 from redisu_pipeline.journals.deferral import closing_deferred
 from redisu_pipeline.journals.model import JournalClass
-from redisu_pipeline.journals.transactions import SALE, SALE_FAILED
+from redisu_pipeline.journals.transactions import SALE_FAILED
 
 _SOLD = ("revenue", "deferred")
 
@@ -25,7 +25,9 @@ _SOLD = ("revenue", "deferred")
 def paid_and_charged(evidence: Evidence) -> Iterator[Outcome]:
     """C9: what the month's invoices brought in, with what is in flight, is what was charged in the month."""
     invoiced = _by_currency(evidence.invoices.with_columns(received().alias("amount")))
-    charged = _by_currency(_charged(evidence))
+    charged: dict[str, int] = defaultdict(int)
+    for row in evidence.charged:
+        charged[row["charged_in"]] += int(row["charged"])
     for currency in sorted({*invoiced, *charged, *evidence.currencies}):
         flying = sum(one.shown for one in evidence.flight.ahead if one.shown_currency == currency)
         flying -= sum(one.shown for one in evidence.flight.behind if one.shown_currency == currency)
@@ -38,12 +40,6 @@ def paid_and_charged(evidence: Evidence) -> Iterator[Outcome]:
 
 def _by_currency(frame: Frame) -> dict[str, int]:
     return {currency: int(a) for currency, a in frame.group_by("currency").agg(nw.col("amount").sum()).collect().rows()}
-
-
-def _charged(evidence: Evidence) -> Frame:
-    """Return the charges that Stripe booked in the month, in presentment currency."""
-    booked = evidence.transactions.filter(nw.col("category").is_in(SALE)).select(nw.col("source").alias("id"))
-    return booked.join(evidence.books["charges"].select("id", "currency", "amount"), on="id", how="inner")
 
 
 def _differing(evidence: Evidence, currency: str) -> list[str]:
@@ -193,12 +189,12 @@ def sessions(evidence: Evidence) -> Iterator[Outcome]:
         nw.col("status") == "complete",
         nw.col("payment_status").is_in(["paid", "no_payment_required"]),
     )
-    kept = evidence.books.keep(done.select("id", "invoice", "payment_status"))
     # Most are of the month, so that only a few are looked for among all.
-    rest = evidence.books.keep(kept.join(_finished(evidence), left_on="invoice", right_on="id", how="anti"))
+    here = done.select("id", "invoice").join(_finished(evidence), left_on="invoice", right_on="id", how="anti")
+    rest = evidence.books.keep(here)
     others = evidence.books["invoices"].filter(nw.col("period") != evidence.month, nw.col("status") == "paid")
     without = ids_of(rest.join(others.select("id"), left_on="invoice", right_on="id", how="anti"))
-    number, free = _len(kept), _len(kept.filter(nw.col("payment_status") == "no_payment_required"))
+    number, free = _len(done), _len(done.filter(nw.col("payment_status") == "no_payment_required"))
     yield count(number, number - len(without), scope="sessions", detail=f"{free} free", wrong=without)
 
 
@@ -216,7 +212,7 @@ def invoices_of_sessions(evidence: Evidence) -> Iterator[Outcome]:
     """
     all_named = evidence.books["checkout_sessions"].filter(~nw.col("invoice").is_null())
     here = all_named.filter(nw.col("period") == evidence.month).select("invoice")
-    paid = evidence.books.keep(_finished(evidence))
+    paid = _finished(evidence)
     rest = evidence.books.keep(paid.join(here, left_on="id", right_on="invoice", how="anti"))
     elsewhere = all_named.filter(nw.col("period") != evidence.month).select("invoice")
     alone = rows_of(rest.join(elsewhere, left_on="id", right_on="invoice", how="anti"), "id", "sent")

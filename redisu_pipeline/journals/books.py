@@ -82,6 +82,8 @@ class Books:
     """Makes a frame of this engine from rows; the mapping is column -> "string" or "int64"."""
     keep: Callable[[Frame], Frame] = field(repr=False)
     """Works a frame out once, where several rules stand on it."""
+    gather: Callable[[Sequence[Frame]], Frame] = field(repr=False)
+    """Works the postings of all rules out as one frame; their texts in postings.FEW may become categories in it."""
 
     @property
     def month(self) -> int:

@@ -7,8 +7,8 @@ from redisu_pipeline.journals.conversion import floor_divided
 from redisu_pipeline.journals.taxes import UNKNOWN
 
 
-def lines_with_course(books: Books) -> Frame:
-    """Return invoice lines as `invoice, position, course, net`: net of discounts and of tax inside the price.
+def with_course(books: Books, lines: Frame) -> Frame:
+    """Return invoice lines as `id, invoice, position, course, net`: net of discounts and of tax inside the price.
 
     The course is the product's `metadata.course`, else the line's; the invoice's own comes in where neither is.
     """
@@ -19,10 +19,8 @@ def lines_with_course(books: Books) -> Frame:
         .agg(nw.col("amount").sum().alias("inside"))
     )
     products = books["products"].select(nw.col("id").alias("product"), nw.col("metadata_course").alias("of_product"))
-    joined = (
-        books["invoice_lines"]
-        .join(products, on="product", how="left")
-        .join(inside, left_on="id", right_on="invoice_line", how="left")
+    joined = lines.join(products, on="product", how="left").join(
+        inside, left_on="id", right_on="invoice_line", how="left"
     )
     net = nw.col("amount") - nw.col("discount_amount").fill_null(0) - nw.col("inside").fill_null(0)
     course = nw.coalesce(nw.col("of_product"), nw.col("metadata_course"))
@@ -32,11 +30,13 @@ def lines_with_course(books: Books) -> Frame:
 def revenue(books: Books, invoices: Frame) -> Frame:
     """Share `net` (settlement minor units) of each invoice among its courses, in proportion to their lines.
 
-    Returns one row per invoice and course: `id, entry, currency, role, course, amount, presentment, …, day`.
+    Returns one row per invoice and course: `id, currency, role, course, amount, presentment, …, day`.
     """
-    columns = ["id", "entry", "currency", "presentment_currency", "rate_e8", "net", "metadata_course", "day"]
+    columns = ["id", "currency", "presentment_currency", "rate_e8", "net", "metadata_course", "day"]
     heads = invoices.select(*columns).with_columns(nw.col("net").alias("whole")).drop("net")
-    lines = lines_with_course(books).drop("id").join(heads, left_on="invoice", right_on="id", how="inner")
+    lines = (
+        with_course(books, books["invoice_lines"]).drop("id").join(heads, left_on="invoice", right_on="id", how="inner")
+    )
     named = lines.with_columns(
         nw.coalesce(nw.col("course"), nw.col("metadata_course"), nw.lit(UNKNOWN)).alias("course")
     )
@@ -46,8 +46,8 @@ def revenue(books: Books, invoices: Frame) -> Frame:
     return shared.with_columns(role.alias("role"), nw.col("weight").alias("presentment"))
 
 
-_OF_INVOICE = ("entry", "currency", "presentment_currency", "rate_e8", "whole", "day")
-_SHARED = ["id", "course", "weight", "entry", "currency", "presentment_currency", "rate_e8", "day", "amount"]
+_OF_INVOICE = ("currency", "presentment_currency", "rate_e8", "whole", "day")
+_SHARED = ["id", "course", "weight", "currency", "presentment_currency", "rate_e8", "day", "amount"]
 
 
 def _shared(books: Books, lines: Frame) -> Frame:
@@ -55,8 +55,7 @@ def _shared(books: Books, lines: Frame) -> Frame:
 
     Most invoices have one line: it takes the whole, and nothing is grouped for it.
     """
-    counted = lines.group_by("invoice").agg(nw.len().alias("lines"))
-    kept = books.keep(lines.join(counted, on="invoice", how="left"))
+    kept = books.keep(lines.with_columns(nw.len().over("invoice").alias("lines")))
     single = kept.filter(nw.col("lines") == 1).with_columns(
         nw.col("invoice").alias("id"), nw.col("net").alias("weight"), nw.col("whole").alias("amount")
     )

@@ -9,7 +9,7 @@ import narwhals as nw
 from redisu_pipeline.journals import deferral, disputes, fees, payouts, refunds, reserves, sales
 from redisu_pipeline.journals.books import Books, Frame
 from redisu_pipeline.journals.model import Blocked
-from redisu_pipeline.journals.postings import LegKey, frame_of, together
+from redisu_pipeline.journals.postings import LegKey, frame_of
 from redisu_pipeline.journals.taxes import UNKNOWN
 
 DEBIT, CREDIT = "debit", "credit"
@@ -43,12 +43,11 @@ def derive(books: Books) -> Derived:
     with ThreadPoolExecutor(1) as beside:
         returns = beside.submit(refunds.postings, books)
         sold, (fee_legs, unknown) = sales.postings(books), fees.postings(books)
+        many = books.gather([sold, fee_legs, disputes.postings(books), payouts.postings(books)])
         held, alone = reserves.postings(books)
         released = deferral.postings(books)
         returned, without = returns.result()
-    single = frame_of(books, [*returned, *held, *released])
-    frames = [sold, fee_legs, disputes.postings(books), payouts.postings(books), single]
-    postings = books.keep(together(frames))
+    postings = books.gather([many, frame_of(books, [*returned, *held, *released])])
     totals = totals_of(postings)
     return Derived(postings, totals, (*unknown, *without, *alone, *_nameless(postings, totals)))
 

@@ -19,6 +19,10 @@ from redisu_pipeline.journals.taxes import UNKNOWN, tax_role
 from redisu_pipeline.journals.transactions import REFUND, of
 
 Row = Mapping[str, Any]
+_TAX = "invoice tax_rate country state amount".split()
+_REFUND = "id invoice amount status created day transaction failure_transaction".split()
+_BOOKING = "id created day period currency amount rate_e8".split()
+_HEAD = "id currency presentment_currency total charged received gross rate_e8 up down day metadata_course".split()
 
 
 class Booking(NamedTuple):
@@ -64,8 +68,7 @@ class Note(NamedTuple):
     nets: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class Story:
+class Story(NamedTuple):
     """One sale with everything that ever went back of it."""
 
     sale: Sale
@@ -85,19 +88,26 @@ class ReturnRows:
 def read(books: Books) -> ReturnRows:
     """Return the stories of all sales of which something went back, or was taken back, in the month."""
     month = books.month
-    moved = of(books, REFUND).select(nw.col("source").alias("refund"))
-    refunds = moved.join(books["refunds"].select("id", "charge"), left_on="refund", right_on="id", how="left")
-    named = sales.with_invoice(books, refunds).select("refund", "invoice").collect()
-    pairs: list[tuple[str, str | None]] = named.rows()
+    moved = books.keep(of(books, REFUND).select(nw.col("source").alias("id")))
+    refunds = {id for (id,) in moved.collect().rows()}
     notes = books["credit_notes"].filter((nw.col("period") == month) | (nw.col("void_period") == month))
     noted: list[tuple[str, str, int | None]] = notes.select("id", "invoice", "pre_payment").collect().rows()
     before = tuple(sorted(id for id, _, pre_payment in noted if pre_payment))
-    wanted = {invoice for _, invoice in pairs if invoice is not None}
+    wanted = {invoice for (invoice,) in _refunded(books, moved).collect().rows()}
     wanted |= {invoice for id, invoice, _ in noted if id not in before}
     stories = tuple(stories_of(books, wanted))
     known = {refund.id for story in stories for refund in story.refunds}
-    without = tuple(sorted({refund for refund, _ in pairs if refund not in known}))
-    return ReturnRows(stories, without, before)
+    return ReturnRows(stories, tuple(sorted(refunds - known)), before)
+
+
+def _refunded(books: Books, refunds: Frame) -> Frame:
+    """Return the `invoice` behind each of ``refunds``, where there is one; joins start from what is few."""
+    charges = refunds.join(books["refunds"].select("id", "charge"), on="id", how="inner").select("charge")
+    intents = charges.join(
+        books["charges"].select("id", "payment_intent"), left_on="charge", right_on="id", how="inner"
+    )
+    paid = intents.join(sales.invoices_by_intent(books), on="payment_intent", how="inner")
+    return paid.select("invoice")
 
 
 def stories_of(books: Books, invoices: Iterable[str]) -> Iterator[Story]:
@@ -116,10 +126,10 @@ class _Documents:
 
     def __init__(self, books: Books, wanted: Frame) -> None:
         self._books, self._wanted = books, wanted
-        self._taxes = _by(self._of("invoice_taxes"), "invoice")
-        self._lines = _by(_rows(courses.lines_with_course(books).join(wanted, on="invoice", how="inner")), "invoice")
+        self._taxes = _by(_rows(self._of(books["invoice_taxes"].select(_TAX))), "invoice")
+        self._lines = _by(_rows(courses.with_course(books, self._of(books["invoice_lines"]))), "invoice")
         self._refunds = _by(self._refund_rows(), "invoice")
-        self._notes = _by(self._of("credit_notes"), "invoice")
+        self._notes = _by(_rows(self._of(books["credit_notes"])), "invoice")
         self._bookings = self._booking_rows()
         notes = [(note["id"],) for of_invoice in self._notes.values() for note in of_invoice]
         self._note_ids = books.keep(books.make({"credit_note": "string"}, sorted(notes)))
@@ -128,23 +138,23 @@ class _Documents:
         self._note_lines = _by(self._of_notes("credit_note_lines"), "credit_note")
         self._reported = _by(self._report_rows(), "source_id")
 
-    def _of(self, table: str) -> list[Row]:
-        return _rows(self._books[table].join(self._wanted, on="invoice", how="inner"))
+    def _of(self, frame: Frame) -> Frame:
+        return frame.join(self._wanted, on="invoice", how="inner")
 
     def _of_notes(self, table: str) -> list[Row]:
         return _rows(self._books[table].join(self._note_ids, on="credit_note", how="inner"))
 
     def _refund_rows(self) -> list[Row]:
-        refunds = sales.with_invoice(self._books, self._books["refunds"].select("id", "charge"))
-        ours = refunds.select("id", "invoice").join(self._wanted, on="invoice", how="inner")
-        return _rows(ours.join(self._books["refunds"], on="id", how="inner"))
+        charges = sales.charges_of(self._books, self._wanted)
+        return _rows(charges.join(self._books["refunds"], on="charge", how="inner").select(_REFUND))
 
     def _booking_rows(self) -> dict[str, Booking]:
         names = ("transaction", "failure_transaction")
         ids = sorted({row[name] for rows in self._refunds.values() for row in rows for name in names if row[name]})
         wanted = self._books.make({"transaction": "string"}, [(id,) for id in ids])
-        rows = _rows(self._books["transactions"].join(wanted, left_on="id", right_on="transaction", how="inner"))
-        return {row["id"]: _booking(row) for row in rows}
+        booked = self._books["transactions"].select(_BOOKING)
+        rows = booked.join(wanted, left_on="id", right_on="transaction", how="inner").collect().rows()
+        return {row[0]: Booking(*row) for row in rows}
 
     def _report_rows(self) -> list[Row]:
         ids = sorted({row["id"] for rows in self._refunds.values() for row in rows})
@@ -156,7 +166,8 @@ class _Documents:
         wanted = self._wanted
         cash = sales.payments_of(self._books, wanted)
         paid = sales.paid_invoices(self._books).join(wanted, left_on="id", right_on="invoice", how="inner")
-        return sorted(_rows(sales.invoiced_of(self._books, self._books.keep(cash), paid)), key=lambda row: row["id"])
+        heads = sales.invoiced_of(self._books, self._books.keep(cash), paid)
+        return sorted(_rows(heads.select(_HEAD)), key=lambda row: row["id"])
 
     def story(self, head: Row) -> Story:
         """Return one invoice with its returns."""
@@ -230,10 +241,6 @@ def _by(rows: Iterable[Row], column: str) -> dict[str, list[Row]]:
     for row in rows:
         found[row[column]].append(row)
     return found
-
-
-def _booking(row: Row) -> Booking:
-    return Booking(row["id"], row["created"], row["day"], row["period"], row["currency"], row["amount"], row["rate_e8"])
 
 
 def _net_of(line: Row) -> int:

@@ -5,7 +5,7 @@ lands exactly on the tax of the sale. Conversion works on cumulated amounts too:
 Amounts are minor units of the presentment currency unless they are called settled; all are positive.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,8 +33,7 @@ class LinePart(NamedTuple):
     net: int
 
 
-@dataclass(frozen=True)
-class Sale:
+class Sale(NamedTuple):
     """A paid invoice and what its payment came to: ``received`` settled minor units for ``charged`` presented ones."""
 
     invoice: str
@@ -61,16 +60,14 @@ class Sale:
         return amount if self.rate_e8 is None else convert(amount, self.rate_e8, self.up, self.down)
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(NamedTuple):
     """What an amount consists of: tax by tax rate, net by line."""
 
     taxes: Mapping[str, int]
     nets: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class Return:
+class Return(NamedTuple):
     """Something that goes back: ``at`` decides its turn, ``undone`` when it was taken back (failed, voided).
 
     ``taxes`` and ``nets`` where a document tells them; None: pro rata. A rest of the taxes' documents is pro rata.
@@ -84,16 +81,23 @@ class Return:
     nets: Mapping[str, int] | None = None
 
 
+_Sums = defaultdict[str, int]
+
+
+def _none() -> _Sums:
+    return defaultdict(int)
+
+
 @dataclass
 class _Gone:
     """What has gone back so far, and what of it was booked in settlement currency."""
 
     amount: int = 0
-    taxes: Counter[str] = field(default_factory=Counter)  # by tax rate
-    nets: Counter[str] = field(default_factory=Counter)  # by line
+    taxes: _Sums = field(default_factory=_none)  # by tax rate
+    nets: _Sums = field(default_factory=_none)  # by line
     settled: int = 0
-    settled_taxes: Counter[str] = field(default_factory=Counter)
-    settled_nets: Counter[str] = field(default_factory=Counter)  # by course
+    settled_taxes: _Sums = field(default_factory=_none)
+    settled_nets: _Sums = field(default_factory=_none)  # by course
 
     def add(self, one: "_Done", sign: int) -> None:
         self.amount += sign * one.amount
@@ -117,8 +121,7 @@ class SettledTax(NamedTuple):
     shown: int
 
 
-@dataclass(frozen=True)
-class SettledReturn:
+class SettledReturn(NamedTuple):
     """A return in settlement currency: ``amount`` = taxes + nets by course.
 
     ``net_before`` is what of each course had not gone back before.

@@ -26,28 +26,6 @@ def postings(books: Books) -> Frame:
     return together([*_cash_legs(books, cash), *_failed(books), *_invoice_legs(books, invoiced)])
 
 
-def with_invoice(books: Books, frame: Frame) -> Frame:
-    """Add to rows with a `charge` what it paid: `invoice` and `invoice_period`, null where no paid invoice is known.
-
-    Few rows stay few: the tables are joined to them, never to each other.
-    """
-    charges = books["charges"].select(
-        nw.col("id").alias("charge"),
-        "payment_intent",
-        nw.col("amount").alias("charge_amount"),
-        nw.col("currency").alias("presentment_currency"),
-    )
-    dated = paid_invoices(books).select(nw.col("id").alias("invoice"), nw.col("period").alias("invoice_period"))
-    named = frame.join(charges, on="charge", how="left").join(
-        invoices_by_intent(books), on="payment_intent", how="left"
-    )
-    known = named.join(dated, on="invoice", how="left")
-    # An invoice that is not paid stands for nothing yet.
-    return known.with_columns(
-        nw.when(nw.col("invoice_period").is_null()).then(nw.lit(None)).otherwise(nw.col("invoice")).alias("invoice")
-    )
-
-
 def invoices_by_intent(books: Books) -> Frame:
     """Return which invoice a payment intent paid."""
     paid = books["invoice_payments"].filter(nw.col("status") == "paid", ~nw.col("payment_intent").is_null())
@@ -64,44 +42,55 @@ def paid_invoices(books: Books) -> Frame:
     return books["invoices"].filter(nw.col("status") == "paid", nw.col("total") != 0)
 
 
-_CASH = "id source period currency amount rate_e8".split()
+_BOOKED = "id source period currency amount rate_e8".split()
+_CASH = "id entry invoice together period currency amount rate_e8 charge_amount presentment_currency".split()
 
 
 def payments(books: Books) -> Frame:
-    """Return the payments whose money or whose invoice falls into the month, one row per balance transaction."""
+    """Return the payments whose money or whose invoice falls into the month, one row per balance transaction.
+
+    `invoice` is null where no paid one is known. Where both fall into the month they are `together`: one entry.
+    """
     month = books.month
-    booked = books["transactions"].filter(nw.col("category").is_in(SALE)).select(*_CASH)
-    known = with_invoice(books, booked.with_columns(nw.col("source").alias("charge")))
+    charges = books["charges"].select(
+        nw.col("id").alias("source"),
+        "payment_intent",
+        nw.col("amount").alias("charge_amount"),
+        nw.col("currency").alias("presentment_currency"),
+    )
+    dated = paid_invoices(books).select(nw.col("id").alias("invoice"), nw.col("period").alias("invoice_period"))
+    booked = books["transactions"].filter(nw.col("category").is_in(SALE)).select(*_BOOKED)
+    charged = booked.join(charges, on="source", how="left")
+    named = charged.join(invoices_by_intent(books), on="payment_intent", how="left")
+    known = named.join(dated, on="invoice", how="left")
     here = known.filter((nw.col("period") == month) | (nw.col("invoice_period") == month))
-    return _marked(books, here)
+    both = ((nw.col("period") == month) & (nw.col("invoice_period") == month)).fill_null(value=False)
+    # An invoice that is not paid stands for nothing yet.
+    paid = nw.when(nw.col("invoice_period").is_null()).then(nw.lit(None)).otherwise(nw.col("invoice"))
+    entry = nw.when(both).then(nw.col("invoice")).otherwise(nw.col("id"))
+    return here.with_columns(both.alias("together"), entry.alias("entry"), paid.alias("invoice")).select(*_CASH)
 
 
 def payments_of(books: Books, invoices: Frame) -> Frame:
-    """Return the payments of ``invoices`` (`invoice`), of any month."""
-    intents = invoices.join(invoices_by_intent(books), on="invoice", how="inner")
-    charges = intents.join(books["charges"].select("id", "payment_intent"), on="payment_intent", how="inner")
-    booked = books["transactions"].filter(nw.col("category").is_in(SALE)).select(*_CASH)
-    charged = charges.select(nw.col("id").alias("charge")).join(
-        booked, left_on="charge", right_on="source", how="inner"
-    )
-    return _marked(books, with_invoice(books, charged.with_columns(nw.col("charge").alias("source"))))
+    """Return the payments of ``invoices`` (`invoice`), of any month, for invoiced_of."""
+    booked = books["transactions"].filter(nw.col("category").is_in(SALE)).select(*_BOOKED)
+    return charges_of(books, invoices).join(booked, left_on="charge", right_on="source", how="inner")
 
 
-def _marked(books: Books, cash: Frame) -> Frame:
-    """Tell whether money and invoice fall into the month together: one entry then."""
-    both = ((nw.col("period") == books.month) & (nw.col("invoice_period") == books.month)).fill_null(value=False)
-    return cash.with_columns(
-        both.alias("together"),
-        nw.when(both).then(nw.col("invoice")).otherwise(nw.col("id")).alias("entry"),
-        nw.col("charge_amount").alias("presentment"),
+def charges_of(books: Books, invoices: Frame) -> Frame:
+    """Return `invoice, charge, charge_amount` of ``invoices`` (`invoice`), charged in any month."""
+    charges = books["charges"].select(
+        nw.col("id").alias("charge"), "payment_intent", nw.col("amount").alias("charge_amount")
     )
+    paid = invoices.select("invoice").join(invoices_by_intent(books), on="invoice", how="inner")
+    return paid.join(charges, on="payment_intent", how="inner").drop("payment_intent")
 
 
 def _cash_legs(books: Books, cash: Frame) -> list[Frame]:
     """Dr clearing; Cr in flight where the invoice falls into another month, or has not come yet."""
     here = cash.filter(nw.col("period") == books.month)
     sold, alone = here.filter(nw.col("together")), here.filter(~nw.col("together"))
-    source = Source("balance_transaction", "id")
+    source = Source("balance_transaction", "id", presentment="charge_amount")
     return [
         legs(sold, LegKey(_SALES, "1", "clearing"), nw.col("amount"), source),
         legs(alone, LegKey(_SALES, "3", "clearing"), nw.col("amount"), source),
@@ -127,6 +116,12 @@ def _failed(books: Books) -> list[Frame]:
     ]
 
 
+_INVOICED = (
+    "id currency presentment_currency rate_e8 up down day metadata_course total gross expected charged received "
+    "received_here"
+).split() + list(PARTS)
+
+
 def invoiced_of(books: Books, cash: Frame, invoices: Frame) -> Frame:
     """Return ``invoices`` with what they come to in settlement currency; ``cash`` has all their payments.
 
@@ -147,7 +142,7 @@ def invoiced_of(books: Books, cash: Frame, invoices: Frame) -> Frame:
         nw.col("received_here").fill_null(0),
         nw.col("charged").fill_null(0),
     )
-    return _valued(with_bridge(books, named))
+    return _valued(with_bridge(books, named)).select(*_INVOICED)
 
 
 def _valued(invoices: Frame) -> Frame:
@@ -175,7 +170,7 @@ def _valued(invoices: Frame) -> Frame:
         nw.when(is_converted).then(nw.col("received") + parts).otherwise(nw.col("total")).alias("gross")
     )
     expected = nw.when(is_converted).then(nw.col("received")).otherwise(nw.col("gross") - parts)
-    return valued.with_columns(expected.alias("expected"), nw.col("id").alias("entry"))
+    return valued.with_columns(expected.alias("expected"))
 
 
 def _invoice_legs(books: Books, invoices: Frame) -> list[Frame]:
@@ -194,6 +189,7 @@ def _invoice_legs(books: Books, invoices: Frame) -> list[Frame]:
             key_with(LegKey(_SALES, "1", ""), country="country", state="state"),
             nw.col("amount"),
             Source("invoice", "id"),
+            entry="id",
             sign=-1,
         ),
         legs(
@@ -201,10 +197,11 @@ def _invoice_legs(books: Books, invoices: Frame) -> list[Frame]:
             key_with(LegKey(_SALES, "1", ""), course="course"),
             nw.col("amount"),
             Source("invoice", "id"),
+            entry="id",
             sign=-1,
         ),
-        legs(invoices, LegKey(_SALES, "3", "in_flight"), elsewhere, source),
-        legs(invoices, LegKey(_SALES, "20", "offline_receivable"), nw.col("offline"), source),
-        legs(invoices, LegKey(_SALES, "1", "customer_credit"), nw.col("applied"), source),
-        legs(invoices, LegKey(_SALES, "21", "customer_credit"), nw.col("overpaid"), source, sign=-1),
+        legs(invoices, LegKey(_SALES, "3", "in_flight"), elsewhere, source, entry="id"),
+        legs(invoices, LegKey(_SALES, "20", "offline_receivable"), nw.col("offline"), source, entry="id"),
+        legs(invoices, LegKey(_SALES, "1", "customer_credit"), nw.col("applied"), source, entry="id"),
+        legs(invoices, LegKey(_SALES, "21", "customer_credit"), nw.col("overpaid"), source, entry="id", sign=-1),
     ]

@@ -21,10 +21,10 @@ def tax_role(country: str) -> str:
 def of_invoices(books: Books, invoices: Frame) -> Frame:
     """Return the tax of ``invoices`` (see sales.invoiced_of) by jurisdiction, in both currencies.
 
-    One row per invoice and place: `id, entry, currency, role, country, state, amount, presentment, …`. Where currencies
+    One row per invoice and place: `id, currency, role, country, state, amount, presentment, …`. Where currencies
     differ, each tax rate's total is converted by itself before they are added by place.
     """
-    columns = ["id", "entry", "currency", "presentment_currency", "rate_e8", "up", "down"]
+    columns = ["id", "currency", "presentment_currency", "rate_e8", "up", "down"]
     taxed = (
         books["invoice_taxes"]
         .filter(nw.col("amount") != 0)
@@ -37,7 +37,7 @@ def of_invoices(books: Books, invoices: Frame) -> Frame:
         .group_by("invoice", "tax_rate", "country", "state", *columns[1:])
         .agg(nw.col("presentment").sum())
     )
-    kept = ["invoice", "country", "state", *columns[1:5], "presentment", "amount"]
+    kept = ["invoice", "country", "state", *columns[1:4], "presentment", "amount"]
     both = nw.concat([same.select(*kept), with_converted(by_rate, amount="presentment").select(*kept)], how="vertical")
     return _by_place(both)
 
@@ -46,7 +46,7 @@ def _by_place(taxes: Frame) -> Frame:
     summed = taxes.group_by("invoice", "country", "state").agg(
         nw.col("amount").sum(),
         nw.col("presentment").sum(),
-        *[nw.col(name).min() for name in ("entry", "currency", "presentment_currency", "rate_e8")],
+        *[nw.col(name).min() for name in ("currency", "presentment_currency", "rate_e8")],
     )
     return summed.with_columns(nw.col("invoice").alias("id"), *_place())
 
