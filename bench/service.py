@@ -195,7 +195,7 @@ async def _send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, requ
 
 async def _flood(port: int, seconds: float, prefix: str) -> float:
     """Requests a second over 64 connections that never rest. Requests are made beforehand: they cost the client."""
-    prepared = [_request(number, prefix) for number in range(int(seconds * 6000))]
+    prepared = [_request(number, prefix) for number in range(int(seconds * 12_000))]
     waiting = iter(prepared)
     done = 0
     until = time.perf_counter() + seconds

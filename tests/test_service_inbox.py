@@ -77,7 +77,7 @@ def test_one_job_an_object_however_many_events_and_a_running_one_runs_once_more(
 
 def test_what_the_database_refuses_is_a_failure_that_callers_know(engine: Engine) -> None:
     with pytest.raises(DBAPIError), engine.begin() as connection:
-        insert_rows(connection, jobs, [{"key": "refresh:us:cs_1", "kind": None}], "")
+        insert_rows(connection, jobs, ("key", "kind"), [("refresh:us:cs_1", None)], "")
     assert kept(engine, event(1)) == {"evt_1"}
 
 

@@ -24,8 +24,8 @@ from redisu_pipeline.common.problems import ConfigurationError, Failed
 from webhook_service.app import application, create_app, serve_alone
 from webhook_service.commands import configure_logs
 from webhook_service.services import open_services
-from webhook_service.signature import is_signed
-from webhook_service.stripe_events import SWEPT_TYPES, NotAnEvent, decode
+from webhook_service.signature import signed_at
+from webhook_service.stripe_events import SWEPT_TYPES, NotAnEvent, decode_event
 
 SECRET = "whsec_test"
 URL = "/webhooks/stripe/us"
@@ -256,7 +256,7 @@ def test_it_agrees_with_stripes_sdk_but_for_future_stamps(body: str, secret: str
     mac = stripe.WebhookSignature.generate_signature_header(body, secret or "x", 1000).partition("v1=")[2]
     header = ",".join(part.replace("MAC", mac) for part in parts)
     now = 1000 + age
-    ours = is_signed(body.encode(), header, [secret.encode()], now)
+    ours = signed_at(body.encode(), header, [secret.encode()], now)
     if ours:
         with_clock = pytest.MonkeyPatch()
         with with_clock.context() as patch:
@@ -269,17 +269,17 @@ def test_it_agrees_with_stripes_sdk_but_for_future_stamps(body: str, secret: str
 @given(body=st.binary(max_size=5000), cut=st.integers(0, 4999))
 def test_a_body_of_any_length_is_signed_whole(body: bytes, cut: int) -> None:
     header = hmac_header(body, SECRET, 1000)
-    assert is_signed(body, header, [b"other", SECRET.encode()], 1000)
+    assert signed_at(body, header, [b"other", SECRET.encode()], 1000)
     changed = body[:cut] + b"!" + body[cut:]
-    assert not is_signed(changed, header, [SECRET.encode()], 1000)
+    assert not signed_at(changed, header, [SECRET.encode()], 1000)
 
 
 def test_an_empty_secret_signs_nothing() -> None:
     for secret in ("", "  "):
-        assert not is_signed(b"{}", hmac_header(b"{}", secret, 1000), [secret.encode()], 1000)
+        assert not signed_at(b"{}", hmac_header(b"{}", secret, 1000), [secret.encode()], 1000)
 
 
 @given(st.binary(max_size=300))
 def test_whatever_the_bytes_they_are_an_event_or_not_one(body: bytes) -> None:
     with contextlib.suppress(NotAnEvent):
-        decode(body)
+        decode_event(body)

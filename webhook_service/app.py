@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from redisu_pipeline.common.problems import Failed, Problem
 from redisu_pipeline.common.settings import Settings
@@ -25,14 +26,14 @@ from webhook_service.webhook import PREFIX, Webhooks
 from webhook_service.worker import Worker
 
 
-def create_app(settings: Settings, environ: Mapping[str, str]) -> Starlette:
+def create_app(settings: Settings, environ: Mapping[str, str]) -> ASGIApp:
     """The service. Raises ConfigurationError for all that is missing, Failed when another process serves."""
     services = open_services(settings, environ)
     lock = serve_alone(services.database)
     return application(services, lock)
 
 
-def application(services: Services, lock: IO[str] | None = None) -> Starlette:
+def application(services: Services, lock: IO[str] | None = None) -> ASGIApp:
     """The service over services that are open already; it closes them when it stops."""
     hurry = Hurry()
     worker = Worker(services, hurry)
@@ -55,12 +56,12 @@ def application(services: Services, lock: IO[str] | None = None) -> Starlette:
             *health.routes(services),
             *pages.routes(services),
         ],
-        middleware=[Middleware(Webhooks, services=services, hurry=hurry), Middleware(SafeHeaders)],
+        middleware=[Middleware(SafeHeaders)],
         lifespan=lifespan,
     )
     # A path is right or it is 404: Starlette would answer a slash too many with a redirect to the Host it was told.
     app.router.redirect_slashes = False
-    return app
+    return Webhooks(app, services, hurry)
 
 
 async def _unreachable(_request: Request) -> Response:

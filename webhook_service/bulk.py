@@ -4,7 +4,8 @@ SQLAlchemy's own way costs twice the processor time, and asks SQLite for each ro
 lock goes back and forth between this thread and the one that answers requests.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import lru_cache
 from typing import Any, Final
 
@@ -16,17 +17,19 @@ _SHAPES: Final = 2_000
 """Statements kept: one for each table and number of rows."""
 
 
-def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]], tail: str) -> list[Any]:
-    """Insert ``rows`` (never none, all with the same columns) in one statement that ends with ``tail``.
+def insert_rows(
+    connection: Connection, table: Table, names: tuple[str, ...], rows: Sequence[Sequence[object]], tail: str
+) -> list[Any]:
+    """Insert ``rows`` (never none, each the values of the columns ``names``) in one statement that ends with ``tail``.
 
     Returns the first column of what the statement returns. Raises DBAPIError.
     """
-    names, dialect = tuple(rows[0]), connection.dialect
-    columns = [(name, process) for name, process in zip(names, _processes(dialect, table, names), strict=True)]
+    dialect = connection.dialect
+    processes = _processes(dialect, table, names)
     values = [
-        row[name] if process is None or row[name] is None else process(row[name])
+        value if process is None or value is None else process(value)
         for row in rows
-        for name, process in columns
+        for value, process in zip(row, processes, strict=True)
     ]
     return _run(connection, _text(dialect.name, table.name, names, len(rows), tail), values)
 
@@ -38,19 +41,25 @@ def present(connection: Connection, table: Table, column: str, values: Sequence[
 
 
 def _run(connection: Connection, text: str, values: Sequence[object]) -> list[Any]:
-    if connection.dialect.name == "sqlite":
-        done = connection.exec_driver_sql(text, tuple(values))
-        return list(done.scalars()) if done.returns_rows else []
-    # psycopg's usual cursor looks for its %s in the whole text each time, which takes longer than to run it.
-    from psycopg import Error, RawCursor
-
+    if not connection.in_transaction():
+        connection.begin()  # as SQLAlchemy would: the driver by itself commits each statement
     driver: Any = connection.connection.driver_connection
     try:
-        with RawCursor(driver) as cursor:
+        with closing(_cursor(connection.dialect.name, driver)) as cursor:
             cursor.execute(text, values)
             return [row[0] for row in cursor.fetchall()] if cursor.description else []
-    except Error as error:  # callers know the failures of SQLAlchemy; the values are nobody's business
-        raise DBAPIError(text, None, error) from error
+    except connection.dialect.loaded_dbapi.Error as error:
+        # Callers know the failures of SQLAlchemy; the values are nobody's business.
+        raise DBAPIError.instance(text, None, error, connection.dialect.loaded_dbapi.Error) from error
+
+
+def _cursor(dialect: str, driver: Any) -> Any:
+    if dialect == "sqlite":
+        return driver.cursor()
+    # psycopg's usual cursor looks for its %s in the whole text each time, which takes longer than to run it.
+    from psycopg import RawCursor
+
+    return RawCursor(driver)
 
 
 @lru_cache(maxsize=_SHAPES)

@@ -5,20 +5,20 @@ commit). What a caller is told happened is durable.
 """
 
 import asyncio
-import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from redisu_pipeline.common.opsdb.engine import open_engine, reading
 from redisu_pipeline.common.opsdb.migrate import ensure_engine_current
+from webhook_service.checkpoints import Checkpoints
 from webhook_service.inbox import Received, keep
 
 T = TypeVar("T")
@@ -26,10 +26,9 @@ Work = Callable[[Connection], Any]
 MOST_A_COMMIT: Final = 1000
 CROWD: Final = 6
 """Events in one commit from which on more are surely coming: waiting a moment for them saves commits."""
-LINGER_SECONDS: Final = 0.002
-CHECKPOINT_SECONDS: Final = 0.5
-LONGEST_LOG_PAGES: Final = 16_384
-"""64 MB: a log that never rests cannot start anew by itself."""
+LINGER_SECONDS: Final = 0.001
+RESTED_SECONDS: Final = 1.0
+"""After that the writer asks whether its connection still lives, as the pool does: the server may have restarted."""
 
 
 class Unavailable(Exception):
@@ -47,9 +46,11 @@ class Database:
         except BaseException:
             self.engine.dispose()
             raise
-        self._checkpoints = None if self.is_shared else _Checkpoints(self.engine)
+        self._checkpoints = None if self.is_shared else Checkpoints(self.engine)
         self._reading = reading(self.engine)
-        self._writer = _Writer(self._commit)
+        self._held: Connection | None = None
+        self._held_at = 0.0
+        self._writer = _Writer(self._round)
 
     @property
     def is_shared(self) -> bool:
@@ -85,17 +86,48 @@ class Database:
     def close(self) -> None:
         """Commit what waits, then let go."""
         self._writer.close()
+        if self._held is not None:
+            self._held.close()
         if self._checkpoints is not None:
             self._checkpoints.close()
         self.engine.dispose()
 
-    def _commit(self, arrivals: Sequence["_Arrival"], tasks: Sequence["_Task"]) -> None:
+    def _round(self, arrivals: Sequence["_Arrival"], tasks: Sequence["_Task"]) -> None:
+        self._commit(arrivals, tasks)
+        if self._checkpoints is not None:
+            self._checkpoints.finish()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """The writer's transaction, on a connection that it keeps while it is busy.
+
+        A pool's round of giving, asking whether it lives, and taking back costs a third of a small commit.
+        """
+        connection, self._held = self._held, None
+        if connection is not None and time.monotonic() - self._held_at > RESTED_SECONDS:
+            connection.close()
+            connection = None
+        if connection is None:
+            connection = self.engine.connect()
         try:
-            with self.engine.begin() as connection:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._held, self._held_at = connection, time.monotonic()
+
+    def _commit(self, arrivals: Sequence["_Arrival"], tasks: Sequence["_Task"]) -> None:
+        was_held = self._held is not None
+        try:
+            with self._transaction() as connection:
                 new = keep(connection, [arrival.event for arrival in arrivals]) if arrivals else set()
                 results = [task.work(connection) for task in tasks]
         except Exception as error:  # noqa: BLE001  (whatever it is, each waiter must hear of it)
-            self._commit_apart(arrivals, tasks, error)
+            if was_held and self.is_shared and isinstance(error, OperationalError):
+                self._commit(arrivals, tasks)  # the server may have gone away and come back: on a new connection
+            else:
+                self._commit_apart(arrivals, tasks, error)
             return
         _tell(arrivals, new)
         for task, result in zip(tasks, results, strict=True):
@@ -110,7 +142,7 @@ class Database:
             return
         if arrivals:
             try:
-                with self.engine.begin() as connection:
+                with self._transaction() as connection:
                     new = keep(connection, [arrival.event for arrival in arrivals])
             except SQLAlchemyError as failure:
                 _refuse(arrivals, failure)
@@ -156,35 +188,6 @@ def _refuse(arrivals: Sequence[_Arrival], error: Exception) -> None:
         arrivals[0].loop.call_soon_threadsafe(settle)
 
 
-class _Checkpoints:
-    """Moves SQLite's write-ahead log into the database beside the writer: within a commit it would make events wait."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._path = str(engine.url.database)
-        self._closing = threading.Event()
-        event.listen(engine, "connect", _without_checkpoints)
-        engine.dispose()
-        self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._closing.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        with closing(sqlite3.connect(self._path, timeout=5)) as connection:
-            while not self._closing.wait(CHECKPOINT_SECONDS):
-                # When the disk is full or busy the log only grows; the writer is who must say so.
-                with suppress(sqlite3.Error):
-                    _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                    if pages > LONGEST_LOG_PAGES:
-                        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-
-
-def _without_checkpoints(connection: sqlite3.Connection, _record: object) -> None:
-    connection.execute("PRAGMA wal_autocheckpoint=0").close()
-
-
 class _Writer:
     """A thread that hands everything that waits to ``commit``, again and again."""
 
@@ -193,7 +196,7 @@ class _Writer:
         self._arrivals: deque[_Arrival] = deque()
         self._tasks: deque[_Task] = deque()
         self._ready = threading.Condition()
-        self._closed = False
+        self._closed = self._idle = False
         self.arrived = 0
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
@@ -207,7 +210,9 @@ class _Writer:
                 self.arrived += 1
             else:
                 self._tasks.append(item)
-            self._ready.notify()
+            if self._idle:
+                self._idle = False
+                self._ready.notify()
 
     def close(self) -> None:
         with self._ready:
@@ -222,7 +227,9 @@ class _Writer:
                 time.sleep(LINGER_SECONDS)
             with self._ready:
                 while not (self._arrivals or self._tasks or self._closed):
+                    self._idle = True
                     self._ready.wait()
+                self._idle = False
                 if not (self._arrivals or self._tasks):
                     return
                 arrivals = [self._arrivals.popleft() for _ in range(min(len(self._arrivals), MOST_A_COMMIT))]

@@ -82,7 +82,7 @@ def _queue(connection: Connection, now: datetime) -> dict[str, Any]:
             func.sum(case((jobs.c.state == "dead", 1), else_=0)),
             func.min(case((waiting, jobs.c.due_at))),
         )
-        .where(jobs.c.state.in_(("due", "leased", "dead")))
+        .where(jobs.c.kind.in_(_KINDS), jobs.c.state.in_(("due", "leased", "dead")))  # both: an index has both
         .group_by(jobs.c.kind)
     )
     found = {kind: (due, dead, oldest) for kind, due, dead, oldest in rows}

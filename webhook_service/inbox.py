@@ -3,20 +3,24 @@
 A job is one per object: events that come while one waits only make it due now, whatever their order and number.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import msgspec
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from redisu_pipeline.common.opsdb.schema import events, jobs
 from webhook_service.bulk import insert_rows, present
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """An event as it is kept. ``subject`` is the Stripe id to read again because of it, None for the other types."""
+class Received(msgspec.Struct, frozen=True):
+    """An event as it is kept: the columns of ``events``, in this order.
+
+    ``subject`` is the Stripe id to read again because of it, None for the other types.
+    """
 
     id: str
     account: str
@@ -42,17 +46,28 @@ class Asked:
 def keep(connection: Connection, arrived: Sequence[Received]) -> set[str]:
     """Store what is new of ``arrived`` and ask for its objects; returns the ids that were new."""
     by_id = {event.id: event for event in arrived}
-    if connection.dialect.name == "sqlite":
-        # Nobody else writes until this transaction ends, so looking first is as good as RETURNING, and quicker.
-        new = by_id.keys() - present(connection, events, "id", list(by_id))
-        if new:
-            insert_rows(connection, events, _rows(by_id, new), "")
-    else:
-        new = set(insert_rows(connection, events, _rows(by_id, by_id), "ON CONFLICT (id) DO NOTHING RETURNING id"))
-    fresh = [by_id[id] for id in new]
+    new = _insert_new(connection, by_id)
+    fresh = [event for event in by_id.values() if event.subject and event.id in new]
     wanted = {(e.account, e.subject): Asked(e.account, e.subject, e.type, e.received_at) for e in fresh if e.subject}
     ask(connection, list(wanted.values()))
     return new
+
+
+def _insert_new(connection: Connection, by_id: Mapping[str, Received]) -> set[str]:
+    # In one order everywhere: two processes that meet at the same events must not lock each other out.
+    rows = [msgspec.structs.astuple(by_id[id]) for id in sorted(by_id)]
+    if connection.dialect.name != "sqlite":
+        return set(insert_rows(connection, events, _EVENT, rows, "ON CONFLICT (id) DO NOTHING RETURNING id"))
+    try:
+        # Nearly always all are new; RETURNING would fetch them one by one.
+        insert_rows(connection, events, _EVENT, rows, "")
+    except IntegrityError:
+        # Nothing of the statement stayed, and nobody else writes until this transaction ends: so look, then insert.
+        known = present(connection, events, "id", list(by_id))
+        if len(known) < len(rows):
+            insert_rows(connection, events, _EVENT, [row for row in rows if row[0] not in known], "")
+        return by_id.keys() - known
+    return set(by_id)
 
 
 def ask(connection: Connection, wanted: Sequence[Asked]) -> None:
@@ -60,8 +75,7 @@ def ask(connection: Connection, wanted: Sequence[Asked]) -> None:
     if not wanted:
         return
     # In one order everywhere: two processes that meet at the same objects must not lock each other out.
-    rows = sorted(map(_job, wanted), key=lambda row: str(row["key"]))
-    insert_rows(connection, jobs, rows, _AGAIN)
+    insert_rows(connection, jobs, _JOB, sorted(map(_job, wanted)), _AGAIN)
 
 
 _AGAIN: Final = """ON CONFLICT (key) DO UPDATE SET
@@ -77,34 +91,10 @@ def refresh_key(account: str, subject: str) -> str:
     return f"refresh:{account}:{subject}"
 
 
-def _rows(by_id: Mapping[str, Received], ids: Collection[str]) -> list[dict[str, object]]:
-    return [_row(by_id[id]) for id in sorted(ids)]
+_EVENT: Final = Received.__struct_fields__
+_JOB: Final = ("key", "kind", "account", "subject", "reason", "state", "due_at", "version", "attempts", "created_at")
 
 
-def _row(event: Received) -> dict[str, object]:
-    return {
-        "id": event.id,
-        "account": event.account,
-        "type": event.type,
-        "object_id": event.object_id,
-        "created": event.created,
-        "received_at": event.received_at,
-        "source": event.source,
-        "subject": event.subject,
-        "payload": event.payload,
-    }
-
-
-def _job(asked: Asked) -> dict[str, object]:
-    return {
-        "key": refresh_key(asked.account, asked.subject),
-        "kind": "refresh",
-        "account": asked.account,
-        "subject": asked.subject,
-        "reason": asked.reason,
-        "state": "due",
-        "due_at": asked.at,
-        "version": 1,
-        "attempts": 0,
-        "created_at": asked.at,
-    }
+def _job(asked: Asked) -> tuple[object, ...]:
+    key = refresh_key(asked.account, asked.subject)
+    return (key, "refresh", asked.account, asked.subject, asked.reason, "due", asked.at, 1, 0, asked.at)

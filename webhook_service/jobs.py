@@ -5,6 +5,7 @@ finishes (its token is gone), and what it found is thrown away.
 """
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -42,7 +43,7 @@ def claim_refresh(connection: Connection, now: datetime, key: str | None = None)
     """Lease the refresh that is longest due, or the one called ``key`` whenever it is due."""
     if key is None:
         return _claim(connection, _NEXT_REFRESH, {"now": now})
-    return _claim(connection, _THIS_REFRESH, {"now": now, "key": key})
+    return _claim(connection, (_THIS_REFRESH,), {"now": now, "key": key})
 
 
 def claim_unlock(connection: Connection, now: datetime, *, probe: bool) -> Job | None:
@@ -57,7 +58,7 @@ def claim_unlock(connection: Connection, now: datetime, *, probe: bool) -> Job |
 _NOW: Final = bindparam("now", type_=UTCDateTime())
 _abandoned = and_(jobs.c.state == "leased", jobs.c.lease_until <= _NOW)
 _waiting = or_(jobs.c.state == "due", _abandoned)
-_ready = or_(and_(jobs.c.state == "due", jobs.c.due_at <= _NOW), _abandoned)
+_ready = and_(jobs.c.state == "due", jobs.c.due_at <= _NOW)
 _other = jobs.alias()
 _busy = exists().where(
     _other.c.kind == "unlock",
@@ -73,10 +74,13 @@ def _longest_due(*wanted: ColumnElement[bool]) -> Select:
     return select(jobs.c.id).where(*wanted).order_by(jobs.c.due_at).limit(1).with_for_update(skip_locked=True)
 
 
-_NEXT_REFRESH: Final = _longest_due(jobs.c.kind == "refresh", _ready)
+# What was abandoned comes first, by a look of its own: with "or", a claim would read all jobs that there ever were.
+_NEXT_REFRESH: Final = tuple(_longest_due(jobs.c.kind == "refresh", which) for which in (_abandoned, _ready))
 _THIS_REFRESH: Final = _longest_due(jobs.c.kind == "refresh", jobs.c.key == bindparam("key"), _waiting)
-_NEXT_UNLOCK: Final = _longest_due(jobs.c.kind == "unlock", _ready, ~_busy)
-_PROBE_UNLOCK: Final = _longest_due(jobs.c.kind == "unlock", _waiting, ~_busy)
+_NEXT_UNLOCK: Final = tuple(_longest_due(jobs.c.kind == "unlock", which, ~_busy) for which in (_abandoned, _ready))
+_PROBE_UNLOCK: Final = tuple(
+    _longest_due(jobs.c.kind == "unlock", which, ~_busy) for which in (_abandoned, jobs.c.state == "due")
+)
 _names: Final = tuple(name for name in Job.__slots__ if name != "token")
 _TAKE: Final = (
     update(jobs)
@@ -86,9 +90,10 @@ _TAKE: Final = (
 )
 
 
-def _claim(connection: Connection, statement: Select, parameters: dict[str, object]) -> Job | None:
+def _claim(connection: Connection, looks: Sequence[Select], parameters: dict[str, object]) -> Job | None:
     # Two steps: inside one UPDATE PostgreSQL may evaluate the locking select again and lease two.
-    id = connection.execute(statement, parameters).scalar()
+    found = (connection.execute(look, parameters).scalar() for look in looks)
+    id = next((id for id in found if id is not None), None)
     if id is None:
         return None
     now, token = parameters["now"], secrets.token_hex(16)
@@ -97,27 +102,57 @@ def _claim(connection: Connection, statement: Select, parameters: dict[str, obje
     return Job(token=token, **row)
 
 
+# One's own lease, and what a job looks like without one.
+_ours = and_(jobs.c.id == bindparam("job"), jobs.c.lease_token == bindparam("holder"))
+_free: Final = {"lease_token": None, "lease_until": None}
+_HELD: Final = select(jobs.c.id).where(_ours, jobs.c.state == "leased").with_for_update()
+_AGAIN: Final = (
+    update(jobs)
+    .where(_ours, jobs.c.version != bindparam("read"))
+    .values(state="due", due_at=bindparam("now", type_=UTCDateTime()), attempts=0, **_free)
+)
+_END: Final = (
+    update(jobs)
+    .where(_ours)
+    .values(
+        state=bindparam("outcome"),
+        done_at=bindparam("now", type_=UTCDateTime()),
+        last_error=bindparam("error"),
+        **_free,
+    )
+)
+_POSTPONE: Final = (
+    update(jobs)
+    .where(_ours)
+    .values(
+        state="due",
+        due_at=bindparam("due", type_=UTCDateTime()),
+        attempts=bindparam("spent"),
+        last_error=bindparam("error"),
+        **_free,
+    )
+)
+
+
 def is_ours(connection: Connection, job: Job) -> bool:
     """Whether the lease is still ours; holds the row until the transaction ends."""
-    held = select(jobs.c.id).where(jobs.c.id == job.id, jobs.c.lease_token == job.token, jobs.c.state == "leased")
-    return connection.execute(held.with_for_update()).first() is not None
+    return connection.execute(_HELD, _lease(job)).first() is not None
 
 
 def finish(connection: Connection, job: Job, now: datetime, state: str = "done", error: str | None = None) -> None:
     """End a leased job as done, dead or superseded; a refresh that was asked for again meanwhile is due at once."""
-    ours = and_(jobs.c.id == job.id, jobs.c.lease_token == job.token)
-    free = {"lease_token": None, "lease_until": None}
-    again = update(jobs).where(ours, jobs.c.version != job.version)
-    if connection.execute(again.values(state="due", due_at=now, attempts=0, **free)).rowcount:
+    if connection.execute(_AGAIN, {**_lease(job), "read": job.version, "now": now}).rowcount:
         return
-    connection.execute(update(jobs).where(ours).values(state=state, done_at=now, last_error=error, **free))
+    connection.execute(_END, {**_lease(job), "outcome": state, "now": now, "error": error})
 
 
 def postpone(connection: Connection, job: Job, due_at: datetime, error: str, attempts: int) -> None:
     """Give a leased job back, due at ``due_at`` with ``attempts`` spent; at once when it was asked for again."""
-    ours = and_(jobs.c.id == job.id, jobs.c.lease_token == job.token)
-    free = {"lease_token": None, "lease_until": None, "last_error": error, "state": "due"}
-    connection.execute(update(jobs).where(ours).values(due_at=due_at, attempts=attempts, **free))
+    connection.execute(_POSTPONE, {**_lease(job), "due": due_at, "spent": attempts, "error": error})
+
+
+def _lease(job: Job) -> dict[str, object]:
+    return {"job": job.id, "holder": job.token}
 
 
 def release_all(connection: Connection, now: datetime) -> int:

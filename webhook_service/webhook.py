@@ -1,7 +1,7 @@
 """`POST /webhooks/stripe/{account}`: verify, keep durably with the job, answer. Nothing else happens in a request.
 
 Until the signature holds, nothing of a request is logged or stored: anybody can send one. Spoken in plain ASGI, before
-Starlette's routing: its requests and responses cost as much again as all that is done here.
+all of Starlette: its requests, responses and middleware cost as much again as all that is done here.
 """
 
 import time
@@ -15,8 +15,8 @@ from webhook_service.database import Unavailable
 from webhook_service.headers import SAFE_HEADERS
 from webhook_service.inbox import Received
 from webhook_service.services import Services, logger
-from webhook_service.signature import is_signed, stamp_of
-from webhook_service.stripe_events import Event, NotAnEvent, decode, received
+from webhook_service.signature import signed_at
+from webhook_service.stripe_events import Event, NotAnEvent, decode_event, received
 from webhook_service.sweep_clock import Hurry
 
 PREFIX: Final = "/webhooks/stripe/"
@@ -35,7 +35,7 @@ class Refused(Exception):
 
 
 class Webhooks:
-    """Middleware: answers the webhooks' route itself and hands every other request on."""
+    """The outermost application: answers the webhooks' route itself and hands everything else on."""
 
     def __init__(self, app: ASGIApp, services: Services, hurry: Hurry) -> None:
         self._app, self._services, self._hurry = app, services, hurry
@@ -45,8 +45,8 @@ class Webhooks:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
             path: str = scope["path"]
-            if path.startswith(PREFIX) and path.count("/") == PREFIX.count("/"):
-                await self._handle(path[len(PREFIX) :], scope, receive, send)
+            if path.startswith(PREFIX) and "/" not in (account := path[len(PREFIX) :]):
+                await self._handle(account, scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -140,11 +140,12 @@ def _checked(
     services: Services, account: str, secrets: tuple[bytes, ...], body: bytes, header: str, now: datetime
 ) -> Event:
     seconds = now.timestamp()
-    if not is_signed(body, header, secrets, seconds):
+    stamp = signed_at(body, header, secrets, seconds)
+    if stamp is None:
         raise Refused(400, "signature")
-    services.skew.note(stamp_of(header) or 0, seconds)
+    services.skew.note(stamp, seconds)
     try:
-        event = decode(body)
+        event = decode_event(body)
     except NotAnEvent as error:
         _log.warning("webhook refused", account=account, reason=str(error))
         raise Refused(400, "body") from None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -29,7 +30,10 @@ HEAD: Final = REVISIONS[-1]
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """An aware datetime, always UTC: SQLite drops the zone, PostgreSQL answers in the session's."""
+    """An aware datetime, always UTC: SQLite drops the zone, PostgreSQL answers in the session's.
+
+    For SQLite it is spelled here, as SQLAlchemy spells it and in a quarter of its time: every webhook stores two.
+    """
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -40,6 +44,17 @@ class UTCDateTime(TypeDecorator[datetime]):
         if value.tzinfo is None:
             raise ValueError(f"a time without a zone cannot be stored: {value!r}")
         return value.astimezone(UTC)
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], Any] | None:
+        usual = super().bind_processor(dialect)
+        if dialect.name != "sqlite":
+            return usual
+
+        def spelled(value: datetime | None) -> str | None:
+            aware = self.process_bind_param(value, dialect)
+            return None if aware is None else aware.replace(tzinfo=None).isoformat(" ", "microseconds")
+
+        return spelled
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         if value is None:
