@@ -69,10 +69,10 @@ def make_town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeT
     """Make worlds behind a stand-in, with a configuration (world.open_town); syncs in this process are not slowed."""
     import world
 
-    from redisu_pipeline.extract import sync as syncing
+    from redisu_pipeline.extract import opening
 
-    monkeypatch.setattr(syncing, "LIVE", world.UNLIMITED)
-    monkeypatch.setattr(syncing, "SANDBOX", world.UNLIMITED)
+    monkeypatch.setattr(opening, "LIVE", world.UNLIMITED)
+    monkeypatch.setattr(opening, "SANDBOX", world.UNLIMITED)
     with ExitStack() as stack:
         made: list[Town] = []
 

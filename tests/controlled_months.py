@@ -21,7 +21,7 @@ from redisu_pipeline.controls.evidence import Evidence
 from redisu_pipeline.controls.inputs import BalanceHeld, ControlInputs, TaxSum
 from redisu_pipeline.controls.model import ControlRow, Status
 from redisu_pipeline.controls.run import run
-from redisu_pipeline.extract import sync as syncing
+from redisu_pipeline.extract import opening
 from redisu_pipeline.extract.figures_model import (
     BalanceRoll,
     CategorySum,
@@ -200,7 +200,7 @@ def by_status(rows: Sequence[ControlRow], *statuses: Status) -> dict[str, list[C
 def small_shops(folder: Path, accounts: tuple[str, ...] = ("us", "il"), *, checkouts: int = 30) -> list[Shop]:
     """Sync a world of two months and a week, and return its accounts."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(syncing, "LIVE", world.UNLIMITED)
+        patch.setattr(opening, "LIVE", world.UNLIMITED)
         span = {"start": date(2026, 2, 1), "now": datetime(2026, 4, 8, tzinfo=UTC)}
         with world.open_town(folder / "town", accounts=accounts, checkouts=checkouts, **span) as town:
             town.sync()

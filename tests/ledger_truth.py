@@ -28,7 +28,7 @@ from redisu_pipeline.close.run import Signature, close
 from redisu_pipeline.common.money import to_minor
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.settings import Settings, load
-from redisu_pipeline.extract import sync as syncing
+from redisu_pipeline.extract import opening
 from redisu_pipeline.journals.books import Books
 from redisu_pipeline.journals.derive import Derived
 from redisu_pipeline.lake.storage import open_storage
@@ -116,8 +116,8 @@ def at_time(now: datetime) -> Iterator[None]:
 def synced(folder: Path, seed: int, checkouts: int, days: int = 20) -> Town:
     """Build a world of three months and two accounts, synced every ``days``."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(syncing, "LIVE", world.UNLIMITED)
-        patch.setattr(syncing, "SANDBOX", world.UNLIMITED)
+        patch.setattr(opening, "LIVE", world.UNLIMITED)
+        patch.setattr(opening, "SANDBOX", world.UNLIMITED)
         begin = datetime(2026, 8, 20, tzinfo=UTC)
         with world.open_town(
             folder, accounts=ACCOUNTS, checkouts=checkouts, seed=seed, start=START, now=begin, books=START

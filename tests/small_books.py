@@ -19,7 +19,7 @@ from world import Town
 
 from redisu_pipeline import cli
 from redisu_pipeline.common.settings import Settings, load
-from redisu_pipeline.extract import sync as syncing
+from redisu_pipeline.extract import opening
 from redisu_pipeline.lake.storage import Storage, open_storage
 
 START = date(2026, 8, 1)
@@ -100,8 +100,8 @@ def open_books(folder: Path, *, accounts: tuple[str, ...] = ("us",), checkouts: 
     """A world from August to the first days of November, synced twice so that months have their late changes."""
     early = datetime(2026, 9, 20, tzinfo=UTC)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(syncing, "LIVE", world.UNLIMITED)
-        patch.setattr(syncing, "SANDBOX", world.UNLIMITED)
+        patch.setattr(opening, "LIVE", world.UNLIMITED)
+        patch.setattr(opening, "SANDBOX", world.UNLIMITED)
         for name in [name for name in os.environ if name.startswith("STRIPE_")]:
             patch.delenv(name)
         with world.open_town(folder, accounts=accounts, checkouts=checkouts, start=START, now=early) as town:

@@ -20,7 +20,7 @@ from world import UNLIMITED, Town, open_town
 
 from redisu_pipeline import cli
 from redisu_pipeline.common.problems import Failed, Problem
-from redisu_pipeline.extract import sync as syncing
+from redisu_pipeline.extract import opening
 from redisu_pipeline.lake import erase, netsuite_tables
 from redisu_pipeline.lake.catalog import CatalogTable
 from redisu_pipeline.lake.erase import AccountErasure
@@ -87,7 +87,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         pytest.MonkeyPatch.context() as patch,
         open_town(tmp_path_factory.mktemp("home") / "town", checkouts=5) as town,
     ):
-        patch.setattr(syncing, "LIVE", UNLIMITED)
+        patch.setattr(opening, "LIVE", UNLIMITED)
         town.sync()
         for name in ("customer", "charge", "invoice", "checkout.session"):
             for one in town.store().all(name):
@@ -101,7 +101,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 @pytest.fixture
 def lived_in(home: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Town:
     """A copy of the lake, and the same world behind it."""
-    monkeypatch.setattr(syncing, "LIVE", UNLIMITED)
+    monkeypatch.setattr(opening, "LIVE", UNLIMITED)
     shutil.copytree(home.folder, tmp_path / "copy")
     config = tmp_path / "copy/redisu.toml"
     config.write_text(config.read_text().replace(str(home.folder), str(tmp_path / "copy")))

@@ -11,8 +11,7 @@ import pytest
 from world import UNLIMITED, MakeTown, Town, put_copy
 
 from redisu_pipeline.common.periods import Month
-from redisu_pipeline.extract import figures as reading
-from redisu_pipeline.extract import reader, report_runs
+from redisu_pipeline.extract import opening, reader, report_runs
 from redisu_pipeline.extract.figures import read_figures
 from redisu_pipeline.extract.figures_lake import figures_from_lake
 from redisu_pipeline.extract.figures_model import Figure, Figures, State
@@ -26,7 +25,7 @@ PAYOUTS = ("payout", "payout_reversal")
 
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "LIVE", UNLIMITED)
+    monkeypatch.setattr(opening, "LIVE", UNLIMITED)
     monkeypatch.setattr(report_runs, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(reader, "LONGEST_PAUSE", 0.02)
 
@@ -235,7 +234,7 @@ def test_a_stripe_that_does_not_answer_is_said_once_and_not_asked_on(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "ATTEMPTS", 2)
-    monkeypatch.setattr(reading, "THREADS", 1)
+    monkeypatch.setattr(opening, "PAGES", 1)
     synced(town)
     town.sandbox.faults.set({"path": "/v1", "server_error": 1.0})
     figures = read(town)

@@ -24,7 +24,7 @@ from redisu_pipeline.close.report import CloseReport
 from redisu_pipeline.close.sources import journal_of
 from redisu_pipeline.common.money import to_minor
 from redisu_pipeline.common.periods import Month
-from redisu_pipeline.extract import sync as syncing
+from redisu_pipeline.extract import opening
 from redisu_pipeline.journals.derive import derive
 from redisu_pipeline.journals.model import JournalLine
 
@@ -61,8 +61,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """Lock October; then let everything that may change it do so, sync, and close November."""
     folder = tmp_path_factory.mktemp("late") / "town"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(syncing, "LIVE", world.UNLIMITED)
-        patch.setattr(syncing, "SANDBOX", world.UNLIMITED)
+        patch.setattr(opening, "LIVE", world.UNLIMITED)
+        patch.setattr(opening, "SANDBOX", world.UNLIMITED)
         begin = date(2026, 9, 1)
         with world.open_town(folder, checkouts=12, start=begin, now=BEFORE - timedelta(days=12), books=begin) as live:
             with (folder / "redisu.toml").open("a") as toml:

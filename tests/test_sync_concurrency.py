@@ -13,6 +13,7 @@ import pytest
 from answers import Answer
 from world import MakeTown, Town
 
+from redisu_pipeline.extract import opening
 from redisu_pipeline.extract import sync as syncing
 from redisu_pipeline.lake.storage import open_storage
 
@@ -102,7 +103,7 @@ def race(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two syncs that know nothing of each other (another host, a lost lease), then one alone."""
     town.sync()
     town.advance(days=4)
-    monkeypatch.setattr(syncing, "writer_lock", no_lock)
+    monkeypatch.setattr(opening, "writer_lock", no_lock)
     reports: list[Any] = []
     both = [threading.Thread(target=lambda: reports.append(_sync_here(town))) for _ in range(2)]
     for one in both:

@@ -21,7 +21,7 @@ import pytest
 from answers import Answer
 from world import MakeTown, Town, add_lines
 
-from redisu_pipeline.extract import sync as syncing
+from redisu_pipeline.extract import reader
 from redisu_pipeline.extract.reader import Interrupted
 from redisu_pipeline.lake.commit import Commit
 from redisu_pipeline.tables.registry import TABLES
@@ -232,7 +232,7 @@ def test_a_resumed_full_sync_does_not_ask_for_each_object_by_itself(
     town.sync()
     town.sandbox.faults.set({"page_cap": 2})
     stop = threading.Event()
-    real = syncing.Reader.get
+    real = reader.Reader.get
     asked = []
 
     def stops_in_the_middle(self: object, *given: object) -> object:
@@ -241,7 +241,7 @@ def test_a_resumed_full_sync_does_not_ask_for_each_object_by_itself(
             stop.set()
         return real(self, *given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(syncing.Reader, "get", stops_in_the_middle)
+    monkeypatch.setattr(reader.Reader, "get", stops_in_the_middle)
     report = town.sync(full=True, stop=stop)
     assert [problem.code for problem in report.problems] == ["interrupted"]
     monkeypatch.undo()

@@ -51,7 +51,9 @@ class _Shelf:
         self.resource, self.objects = resource, list[Any]()
         self.store = PageStore(run.storage, run.account, resource.name)
         self._lock, self._first = threading.Lock(), int(run.start.timestamp())
-        self.listing = Listing(resource, run.reader, run.pool, self.store, self._origins_of(run), self._advanced(run))
+        self.listing = Listing(
+            resource, run.reader, run.pool, run.followers, self.store, self._origins_of(run), self._advanced(run)
+        )
 
     def _origins_of(self, run: Run) -> Callable[[], Origins]:
         return lambda: Origins(run.account, run.livemode, clock.now(), self._first)

@@ -5,18 +5,20 @@ objects and names what must be followed, ``Page.add`` takes the followed rows, `
 Measured by ``make bench``.
 """
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 
+from redisu_pipeline.common.decoders import decoder_of
 from redisu_pipeline.extract.columns import Columns
 from redisu_pipeline.extract.rows import IDENTITY, Origins, Rows, UnexpectedShape, UnknownValue
 from redisu_pipeline.extract.shape import ListObject
 from redisu_pipeline.tables.model import Children, Table
 
-LIST = msgspec.json.Decoder(ListObject)
+LIST = decoder_of(ListObject)
 
 
 class Truncated(Exception):
@@ -73,6 +75,7 @@ class Page:
         self.nested: dict[str, Rows] = {}
         self.overflows: list[Overflow] = []
         self.unknown: list[UnknownValue] = []
+        self._adding = threading.Lock()
 
     @property
     def ids(self) -> list[str]:
@@ -99,18 +102,19 @@ class Page:
             rows.decode()
 
     def add(self, overflow: Overflow, body: bytes) -> Overflow | None:
-        """Take one more page of a nested list; return what is still missing, if anything."""
+        """Take one more page of a nested list, from any thread; return what is still missing, if anything."""
         children = next(c for c in self.table.children if c.is_list_object)
         rows = self.nested[children.table.name]
         try:
             listed = LIST.decode(body)
         except msgspec.DecodeError:
             raise Truncated(children.table.name) from None
-        rows.append(listed.data, overflow.parent, first_position=rows.parents.count(overflow.parent))
-        rows.decode()
-        if not listed.has_more or not listed.data:
-            return None
-        return Overflow(overflow.parent, overflow.url, rows.objects[-1].id)
+        with self._adding:
+            rows.append(listed.data, overflow.parent, first_position=rows.parents.count(overflow.parent))
+            rows.decode()
+            if not listed.has_more or not listed.data:
+                return None
+            return Overflow(overflow.parent, overflow.url, rows.objects[-1].id)
 
     def batches(self, origins: Origins) -> dict[str, pa.RecordBatch]:
         """Return one batch for each table of the family, children in the order of their parents."""

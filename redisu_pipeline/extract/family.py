@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from redisu_pipeline.common import clock
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import Problem
 from redisu_pipeline.extract.changes import Touched, plan, silent_columns
@@ -56,7 +57,9 @@ class Family:
         self._window = Window(resource, run.start, run.since, run.now, newest)
         self._known = Known(run.storage, run.account, resource, self._manifest)
         self._store = PageStore(run.storage, run.account, resource.name)
-        self._listing = Listing(resource, run.reader, run.pool, self._store, self._origins, self._advanced)
+        self._listing = Listing(
+            resource, run.reader, run.pool, run.followers, self._store, self._origins, self._advanced
+        )
         self._gone: dict[str, datetime] = {}
         self._gone_created: dict[str, int] = {}
         self._position = self._manifest.cursor.events_seq if self._manifest else None
@@ -127,7 +130,7 @@ class Family:
         """Return what a cut-off run has covered, but for its last hour: rows may have shown up late there since."""
         self._taken_over = self._store.pages
         for note in self._store.notes(self._taken_over):
-            self._listing.unknown.extend(msgspec.json.decode(note, type=list[UnknownValue]))
+            self._listing.unknown.extend(decode(note, list[UnknownValue]))
         if self._manifest is not None:
             for rows in self._store.rows(self._taken_over, self._resource.name, ["id"]):
                 self._read_earlier.update(rows.column("id").to_pylist())

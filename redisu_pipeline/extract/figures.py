@@ -5,10 +5,8 @@ payout, a report over a month that is over), so only what is missing is asked fo
 Whatever keeps Stripe from answering is said in words and is no failure here: the controls decide what it means.
 """
 
-import secrets
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic
@@ -21,30 +19,25 @@ from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import ConfigurationError, Problem, Refusal
 from redisu_pipeline.common.reports import Progress, Silence
 from redisu_pipeline.common.settings import Account, Settings
-from redisu_pipeline.common.stripe_api import NotThere, StripeApi, is_live
+from redisu_pipeline.common.stripe_api import NotThere
 from redisu_pipeline.common.stripe_files import StripeFiles
 from redisu_pipeline.extract.balance_reports import AVAILABLE, SANDBOX_KEY, BalanceReports, ReportMonth
-from redisu_pipeline.extract.budget import LIVE, SANDBOX, Budget
 from redisu_pipeline.extract.figures_lake import Asked, asked_of, figures_from_lake, payouts_of
 from redisu_pipeline.extract.figures_model import Figure, Figures, Standing, State
 from redisu_pipeline.extract.landing import land
+from redisu_pipeline.extract.opening import Door, opened
 from redisu_pipeline.extract.payout_contents import PayoutReader
-from redisu_pipeline.extract.reader import Interrupted, Reader, ask_livemode
+from redisu_pipeline.extract.reader import Interrupted
 from redisu_pipeline.extract.rows import UnexpectedShape
 from redisu_pipeline.extract.run import Run
 from redisu_pipeline.extract.tax_source import ear
 from redisu_pipeline.lake.commit import Commit
-from redisu_pipeline.lake.local_storage import failures
-from redisu_pipeline.lake.locks import writer_lock
 from redisu_pipeline.lake.manifest import Cursor, read_manifest
 from redisu_pipeline.lake.pages import PageStore
 from redisu_pipeline.lake.storage import Storage, open_storage
 from redisu_pipeline.tables.balance import PAYOUTS
 from redisu_pipeline.tables.figures import BALANCE_REPORTS, FIGURES, PAYOUT_TRANSACTIONS
 from redisu_pipeline.tables.model import Resource
-
-THREADS = 8
-"""Payouts read at once: enough for 20 requests a second at 200 ms, which is what the endpoint allows."""
 
 REPORTS = (Figure.BALANCE, Figure.ACTIVITY, Figure.PAYOUTS)
 EXAMPLES = 5
@@ -119,41 +112,15 @@ def read_figures(
         key = chosen.api_key(environ).reveal()
     except ConfigurationError as missing:
         return _unread(before, Standing(State.NOT_READ, str(missing.problems[0])))
-    reader = _reader(chosen, key, stop or threading.Event())
+    door = Door(chosen, key, storage, settings.database.url, progress or Silence(), stop or threading.Event())
     try:
-        live = is_live(key)
-        livemode = ask_livemode(reader) if live is None else live
+        livemode = door.livemode()
     except (Refusal, Interrupted) as fault:
         return _unread(before, Standing(State.NOT_READ, str(fault) or STOPPED))
-    now = clock.now()
-    with (
-        failures(storage.root),
-        writer_lock(storage.root, account, [one.name for one in FIGURES], settings.database.url, now) as lock,
-        ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix=f"figures-{account}") as pool,
-    ):
-        run = Run(
-            account=account,
-            start=chosen.first_month.bounds(chosen.timezone)[0],
-            storage=storage,
-            reader=reader,
-            pool=pool,
-            progress=progress or Silence(),
-            guard=lock.check,
-            landing=threading.Lock(),
-            now=now,
-            run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
-            livemode=livemode,
-            full=False,
-            since=None,
-        )
+    with opened(door, [one.name for one in FIGURES], livemode=livemode) as run:
         told = _ask(run, _Whose(settings, chosen, month, key), before)
     after = figures_from_lake(storage, chosen, month)
     return replace(after, problems=(*after.problems, *told.problems))
-
-
-def _reader(account: Account, key: str, stop: threading.Event) -> Reader:
-    budget = Budget(SANDBOX if is_live(key) is False else LIVE)
-    return Reader(account.name, StripeApi(key, account.stripe_api_base), budget, stop)
 
 
 def _unread(before: Figures, standing: Standing) -> Figures:

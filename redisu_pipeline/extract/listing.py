@@ -5,8 +5,8 @@ cut so that idle chains can help; the endpoint's budget keeps their sum polite.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,14 +15,14 @@ import msgspec
 
 from redisu_pipeline.common.stripe_api import NotThere
 from redisu_pipeline.extract.decode import Overflow, Page, open_object, open_page
-from redisu_pipeline.extract.ranges import PAGE, Span, cut, horizon, pages_left
+from redisu_pipeline.extract.ranges import CHAINS, FOLLOWING_CHAINS, PAGE, Span, cut, horizon, pages_left
 from redisu_pipeline.extract.reader import Reader
 from redisu_pipeline.extract.rows import Origins, UnknownValue
 from redisu_pipeline.lake.pages import PageStore
 from redisu_pipeline.tables.model import Resource, Scope
 
 
-@dataclass
+@dataclass(eq=False)
 class _Chain:
     """A range being drained: ``lo`` may rise when it is cut; ``floor`` is where it may stop although more is listed."""
 
@@ -33,6 +33,7 @@ class _Chain:
     covered_to: int | None = None  # everything from here up to `hi` has been read
     newest: int | None = None
     pages: int = 0
+    left: float = 0  # pages still to come, by the density seen
 
 
 class Listing:
@@ -43,15 +44,20 @@ class Listing:
         resource: Resource,
         reader: Reader,
         pool: ThreadPoolExecutor,
+        followers: ThreadPoolExecutor,
         store: PageStore,
         origins: Callable[[], Origins],
         advanced: Callable[[str, int, int], None],
     ) -> None:
         self._resource, self._reader, self._pool, self._store = resource, reader, pool, store
         self._origins, self._advanced = origins, advanced
+        self._followers = followers
         self._lock = threading.Lock()
-        self._running: set[Future[None]] = set()
-        self._chains = 0
+        self._chains: list[_Chain] = []
+        followed = any(children.is_list_object for children in resource.table.children)
+        self._most = FOLLOWING_CHAINS if followed else CHAINS
+        self._kept = self._followed = 0
+        self._nested = ""  # address of a nested list that went on
         self._done = threading.Event()
         self._failure: BaseException | None = None
         self.listed = 0
@@ -70,11 +76,9 @@ class Listing:
             return
         before = self.listed
         self._done.clear()
-        with self._lock:
-            self._chains += len(spans)
-        for index, span in enumerate(spans):
-            lo = span.lo if lowest is None or index else min(lowest, span.lo)
-            self._submit(_Chain(lo=lo, hi=span.hi, floor=span.lo))
+        chains = [_Chain(lo=span.lo, hi=span.hi, floor=span.lo) for span in spans]
+        chains[0].lo = spans[0].lo if lowest is None else min(lowest, spans[0].lo)
+        self._begin(chains)
         self._done.wait()
         if self._failure is not None:
             raise self._failure
@@ -94,8 +98,7 @@ class Listing:
 
     def keep(self, page: Page, lo: int, hi: int | None) -> None:
         """Follow the page's nested lists, decode it and write its checkpoint."""
-        for overflow in page.overflows:
-            self._follow(page, overflow)
+        list(self._followers.map(lambda overflow: self._follow(page, overflow), page.overflows))
         batches = page.batches(self._origins())
         if page.created:
             note = msgspec.json.encode(page.unknown) if page.unknown else b""
@@ -112,6 +115,12 @@ class Listing:
             if table != self._resource.name:
                 self._advanced(table, batch.num_rows, 0)
 
+    def _begin(self, chains: Sequence[_Chain]) -> None:
+        with self._lock:
+            self._chains.extend(chains)
+        for chain in chains:
+            self._submit(chain)
+
     def _submit(self, chain: _Chain) -> None:
         self._pool.submit(self._run, chain)
 
@@ -126,8 +135,8 @@ class Listing:
             self._submit(chain)
             return
         with self._lock:
-            self._chains -= 1
-            if self._chains == 0:
+            self._chains.remove(chain)
+            if not self._chains:
                 self._done.set()
 
     def _step(self, chain: _Chain) -> bool:
@@ -144,15 +153,17 @@ class Listing:
         top = chain.covered_to if chain.covered_to is not None else chain.hi
         # The second of the oldest row may go on on the next page: it is covered only when nothing follows.
         bottom = chain.lo if finished and not (created and oldest < chain.floor) else oldest + 1
+        if finished:
+            chain.left = 0
+        else:  # before this page's nested lists, which may be long: other chains need not wait for them
+            chain.covered_to, chain.cursor = oldest + 1, page.ids[-1]
+            chain.newest = max(created) if chain.newest is None else chain.newest
+            chain.pages += 1
+            self._share(chain, oldest, chain.newest)
         self.keep(page, min(bottom, top) if top is not None else bottom, top)
         self._advanced(resource.name, len(created), 1)
-        if finished:
-            return False
-        chain.covered_to, chain.cursor = oldest + 1, page.ids[-1]
-        chain.newest = max(created) if chain.newest is None else chain.newest
-        chain.pages += 1
-        self._share(chain, oldest, chain.newest)
-        return True
+        self._foresee()
+        return not finished
 
     def _share(self, chain: _Chain, oldest: int, newest: int) -> None:
         """Cut what is left of the chain's range, as far as its density is known, and let new chains have the rest."""
@@ -161,16 +172,27 @@ class Listing:
         low = horizon(chain.floor, oldest, newest)
         left = pages_left(low, oldest, newest, chain.pages)
         with self._lock:
-            cuts = cut(low, oldest, left, self._chains)
-            if not cuts:
-                return
+            cuts = cut(low, oldest, left, len(self._chains), self._most)
+            share = left / (len(cuts) + 1)
+            chain.left = share
             edges = [chain.floor, *cuts]
-            parts = [_Chain(lo=lo, hi=hi, floor=lo) for lo, hi in pairwise(edges)]
-            parts[0].lo = chain.lo
-            chain.lo = chain.floor = cuts[-1]
-            self._chains += len(parts)
+            parts = [_Chain(lo=lo, hi=hi, floor=lo, left=share) for lo, hi in pairwise(edges)]
+            if parts:
+                parts[0].lo = chain.lo
+                chain.lo = chain.floor = cuts[-1]
+            self._chains.extend(parts)
         for part in parts:
             self._submit(part)
+
+    def _foresee(self) -> None:
+        """Say what is left to ask for. Nested lists go on as often as so far, and their pages are as urgent as they."""
+        with self._lock:
+            left = sum(chain.left for chain in self._chains)
+            self._kept += 1
+            followed = left * self._followed / self._kept
+        self._reader.expect(self._resource.path, max(left, followed))
+        if self._nested:
+            self._reader.expect(self._nested, followed)
 
     def _parameters(self, chain: _Chain) -> dict[str, Any]:
         parameters: dict[str, Any] = {**dict(self._resource.parameters), "limit": PAGE}
@@ -187,10 +209,12 @@ class Listing:
         table = next(c.table for c in self._resource.table.children if c.is_list_object)
         while overflow is not None:
             at = overflow
+            self._nested = at.url
             parameters = {"limit": PAGE, "starting_after": at.after}
             overflow = self._reader.get(table.name, at.url, parameters, lambda body: page.add(at, body))  # noqa: B023
             with self._lock:
                 self.minimum += 1
+                self._followed += 1
             self._advanced(table.name, 0, 1)
 
     def _select(self, parameters: Mapping[str, Any], keep: Callable[[Page], bool]) -> None:

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 PAGE = 100
 """Rows Stripe returns at most on a page."""
 
-CHAINS_PER_ENDPOINT = 4
-"""Enough to keep 20 requests a second in flight at 100–200 ms each."""
+CHAINS = 4
+"""Enough to keep an endpoint's 20 requests a second in flight at 100–200 ms each."""
+
+FOLLOWING_CHAINS = 8
+"""As many where a chain also waits for the nested lists of its pages."""
 
 WORTH_SPLITTING = 16
 """Pages that must be left before a range is cut: every cut costs about half a page more."""
@@ -57,13 +60,13 @@ def pages_left(lo: int, oldest: int, newest: int, pages: int) -> float:
     return max(oldest - lo, 0) / max(newest - oldest, 1) * pages
 
 
-def cut(lo: int, hi: int, pages: float, running: int) -> list[int]:
+def cut(lo: int, hi: int, pages: float, running: int, most: int = CHAINS) -> list[int]:
     """Return the seconds at which to cut ``[lo, hi)`` so that more chains can work on it; empty when not worth it.
 
-    ``running`` chains are at work on the endpoint already. Parts have equal length and at least half of
+    ``running`` chains are at work on the list already, ``most`` may be. Parts have equal length and at least half of
     WORTH_SPLITTING pages each, as far as the density estimate goes.
     """
     if pages < WORTH_SPLITTING:
         return []
-    parts = min(CHAINS_PER_ENDPOINT - running + 1, int(pages // (WORTH_SPLITTING / 2)), hi - lo)
+    parts = min(most - running + 1, int(pages // (WORTH_SPLITTING / 2)), hi - lo)
     return sorted({lo + (hi - lo) * part // parts for part in range(1, parts)} - {lo, hi}) if parts > 1 else []

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from redisu_pipeline.common.decoders import decoder_of
 from redisu_pipeline.common.problems import Failed, Problem
 from redisu_pipeline.common.stripe_api import Refused, StripeApi, Transient
 from redisu_pipeline.extract.budget import Budget
@@ -67,6 +68,10 @@ class Reader:
         message = f"Stripe did not answer usably in {ATTEMPTS} attempts ({reason})"
         raise Failed([Problem("stripe_unreachable", f"{self.account}/{table}", message, mend)])
 
+    def expect(self, path: str, requests: float) -> None:
+        """Say how many requests for ``path`` are still to come, so that the longest work is not left for the end."""
+        self._budget.expect(endpoint_of(path), requests)
+
     def _refusal(self, table: str, refused: Refused) -> Problem:
         where = f"{self.account}/{table}"
         if refused.status == 401:
@@ -86,7 +91,7 @@ class _Mode(msgspec.Struct):
 
 def ask_livemode(reader: Reader) -> bool:
     """Ask whether the key reads live data, where its form does not tell (an organization key). Raises Failed."""
-    decode: Callable[[bytes], _Mode] = msgspec.json.Decoder(_Mode).decode
+    decode: Callable[[bytes], _Mode] = decoder_of(_Mode).decode
     return reader.get("balances", "/v1/balance", {}, decode).livemode
 
 

@@ -26,6 +26,7 @@ class Run:
     storage: Storage
     reader: Reader
     pool: ThreadPoolExecutor
+    followers: ThreadPoolExecutor
     progress: Progress
     guard: Callable[[], None]
     landing: Lock

@@ -1,7 +1,8 @@
 """From declared columns to msgspec structs: the strict shape that a table's JSON must have.
 
 Only declared paths are decoded; everything else stays in ``_raw``. A value of another type than declared, or a
-required field that is absent, is refused by msgspec and reported by ``decode`` with the object's id.
+required field that is absent, is refused by msgspec and reported by ``decode`` with the object's id. What JSON holds
+has no cycles, so the structs are none of the garbage collector's business (``gc=False``).
 """
 
 from decimal import Decimal
@@ -25,7 +26,7 @@ JSON_TYPE: dict[Kind, Any] = {
 }
 
 
-class ListObject(msgspec.Struct):
+class ListObject(msgspec.Struct, gc=False):
     """One of Stripe's lists: a page of an endpoint, or the first page of a list nested in an object."""
 
     data: list[msgspec.Raw]
@@ -33,7 +34,7 @@ class ListObject(msgspec.Struct):
     url: str | None = None
 
 
-class Identity(msgspec.Struct):
+class Identity(msgspec.Struct, gc=False):
     """What every object tells about itself, to name it in an error."""
 
     id: str | None = None
@@ -53,7 +54,7 @@ def struct_of(table: Table) -> type[msgspec.Struct]:
     fields += [(children.path, _children_type(children), None) for children in table.children]
     # Required fields come first: a struct cannot have one behind a default.
     fields.sort(key=len)
-    return msgspec.defstruct(f"{table.name}_object", fields)
+    return msgspec.defstruct(f"{table.name}_object", fields, gc=False)
 
 
 def _children_type(children: Children) -> Any:
@@ -74,7 +75,7 @@ def _field(owner: str, name: str, node: Any) -> tuple[Any, ...]:
         wanted = JSON_TYPE[node.kind]
         return (name, wanted) if node.required else (name, wanted | None, None)
     fields = [_field(f"{owner}_{name}", child, grandchild) for child, grandchild in node.items()]
-    struct = msgspec.defstruct(f"{owner}_{name.removesuffix('[]')}", sorted(fields, key=len))
+    struct = msgspec.defstruct(f"{owner}_{name.removesuffix('[]')}", sorted(fields, key=len), gc=False)
     if name.endswith("[]"):
         return (name.removesuffix("[]"), list[struct] | None, None)  # type: ignore[valid-type]
     if _all_foreign(node):

@@ -3,7 +3,6 @@
 The same function serves the command line and the Dagster assets.
 """
 
-import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -11,17 +10,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
 
-from redisu_pipeline.common import clock
 from redisu_pipeline.common.problems import ConfigurationError, Problem, Refusal
 from redisu_pipeline.common.reports import AccountReport, Progress, Silence, SyncReport, TableReport
 from redisu_pipeline.common.settings import Account, Settings
-from redisu_pipeline.common.stripe_api import API_VERSION, NotThere, StripeApi, is_live
+from redisu_pipeline.common.stripe_api import API_VERSION, NotThere
 from redisu_pipeline.extract import memory
 from redisu_pipeline.extract.before_start import BeforeStart
-from redisu_pipeline.extract.budget import LIVE, SANDBOX, Budget
 from redisu_pipeline.extract.condense import OF_AN_ACCOUNT, condensed
 from redisu_pipeline.extract.family import Family, shape_problem
-from redisu_pipeline.extract.reader import Interrupted, Reader, ask_livemode
+from redisu_pipeline.extract.opening import Door, opened
+from redisu_pipeline.extract.reader import Interrupted
 from redisu_pipeline.extract.rows import UnexpectedShape, UnknownValue
 from redisu_pipeline.extract.run import Feed, FeedStart, Outcome, Run
 from redisu_pipeline.extract.tax_rates import filling_of, needs_rates
@@ -30,7 +28,6 @@ from redisu_pipeline.lake import history
 from redisu_pipeline.lake.catalog import write_catalog
 from redisu_pipeline.lake.filling import Filling, no_filling
 from redisu_pipeline.lake.local_storage import failures
-from redisu_pipeline.lake.locks import writer_lock
 from redisu_pipeline.lake.manifest import Cursor, read_manifest
 from redisu_pipeline.lake.storage import Storage, open_storage
 from redisu_pipeline.lake_tables import every_table
@@ -39,9 +36,6 @@ from redisu_pipeline.tables.model import Resource, Scope
 from redisu_pipeline.tables.registry import TABLES, resources_of
 from redisu_pipeline.tables.sales import CHARGES
 from redisu_pipeline.tax.table import TAX_BY_JURISDICTION
-
-PAGE_THREADS = 24
-"""Pages under way at once: enough for 80 a second at 200 ms, with some threads waiting for an endpoint's turn."""
 
 
 @dataclass(frozen=True)
@@ -151,41 +145,21 @@ def _wait(running: Iterable[Future[_Result]], stop: threading.Event) -> None:
 def _sync_account(call: _Call, account: Account, key: str) -> _Result:
     request, storage = call.request, call.storage
     result = _Result()
-    now = clock.now()
     resources = _with_rates(resources_of(request.tables))
     tables = list(dict.fromkeys(t.name for resource in (EVENTS, *resources) for t in resource.table.family()))
     tables.append(TAX_BY_JURISDICTION.name)
-    live = is_live(key)
-    budget = Budget(SANDBOX if live is False else LIVE)
-    reader = Reader(account.name, StripeApi(key, account.stripe_api_base), budget, call.stop)
+    since = None if request.since is None else datetime.combine(request.since, time(), UTC)
+    database = call.settings.database.url
+    door = Door(account, key, storage, database, call.progress, call.stop, call.landing)
     try:
-        with (
-            failures(storage.root),
-            writer_lock(storage.root, account.name, tables, call.settings.database.url, now) as lock,
-            ThreadPoolExecutor(max_workers=PAGE_THREADS, thread_name_prefix=f"pages-{account.name}") as pool,
-        ):
-            run = Run(
-                account=account.name,
-                start=account.first_month.bounds(account.timezone)[0],
-                storage=storage,
-                reader=reader,
-                pool=pool,
-                progress=call.progress,
-                guard=lock.check,
-                landing=call.landing,
-                now=now,
-                run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
-                livemode=live if live is not None else ask_livemode(reader),
-                full=request.full,
-                since=None if request.since is None else datetime.combine(request.since, time(), UTC),
-            )
+        with opened(door, tables, livemode=door.livemode(), full=request.full, since=since) as run:
             _sync_resources(run, resources, TaxSource(call.settings, account, key), result)
             _attempt(run, CHARGES, lambda _: BeforeStart(run, account, result.tables), result)
             if not call.stop.is_set():
                 result.tax_months, result.notes = derived_tax(run, account)
             for table in tables:
                 area = TAX_BY_JURISDICTION.area if table == TAX_BY_JURISDICTION.name else "stripe"
-                older = now - timedelta(days=call.settings.lake.history_days)
+                older = run.now - timedelta(days=call.settings.lake.history_days)
                 history.purge(storage, table, account.name, older, area)
     except Refusal as refusal:
         result.problems.extend(refusal.problems)

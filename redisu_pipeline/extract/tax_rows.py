@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -19,6 +20,9 @@ from redisu_pipeline.common.settings.tax import REQUIRED_COLUMNS
 from redisu_pipeline.extract.csv_file import Unreadable, number, records
 from redisu_pipeline.tables.model import Kind
 from redisu_pipeline.tables.tax import TAX_TRANSACTIONS
+
+REMEMBERED = 8192
+"""Printed figures of one kind whose reading is kept: few dates, rates and amounts stand in many rows."""
 
 _GRAIN = (
     "id",
@@ -63,11 +67,12 @@ def rows_of(lines: Iterable[str], interval: Interval) -> Iterator[TaxRow]:
 
 
 def _row(cells: Mapping[str, str], interval: Interval, where: str, ordinals: Counter[bytes]) -> TaxRow:
-    values: dict[str, Any] = {"source_id": cells["id"]}
-    for name, kind in _KINDS.items():
-        if text := cells.get(name, ""):
+    values: dict[str, Any] = {name: text for name in _TEXTS if (text := cells.get(name))}
+    values |= {name: values[name].lower() for name in ("currency", "filing_currency") if name in values}
+    for name, currency, parse in _FIGURES:
+        if text := cells.get(name):
             try:
-                values[name] = _PARSE[kind](text, cells, name)
+                values[name] = parse(text, cells.get(currency, ""))
             except ValueError as error:
                 raise Unreadable(f"{where}, column {name}: {error}") from None
     for name in ("id", "type", "transaction_date", "currency", "total", "tax_amount"):
@@ -77,7 +82,7 @@ def _row(cells: Mapping[str, str], interval: Interval, where: str, ordinals: Cou
     if not interval.start <= created < interval.end:
         raise Unreadable(f"{where}, column transaction_date: {cells['transaction_date']} was not asked for")
     grain = hashlib.sha256(msgspec.json.encode([cells.get(name, "") for name in _GRAIN])).digest()
-    values |= {"id": _id(grain, ordinals[grain]), "created": created}
+    values |= {"id": _id(grain, ordinals[grain]), "source_id": cells["id"], "created": created}
     ordinals[grain] += 1
     return TaxRow(created, msgspec.json.encode(values), msgspec.json.encode(cells))
 
@@ -87,20 +92,18 @@ def _id(grain: bytes, ordinal: int) -> str:
     return f"taxrow_{grain.hex()[:40]}" + (f":{ordinal}" if ordinal else "")
 
 
-def _text(text: str, _cells: Mapping[str, str], name: str) -> str:
-    return text.lower() if name.endswith("currency") else text
-
-
-def _number(text: str, _cells: Mapping[str, str], _name: str) -> Decimal:
+@lru_cache(maxsize=REMEMBERED)
+def _number(text: str, _currency: str) -> Decimal:
     return number(text)
 
 
-def _minor(text: str, cells: Mapping[str, str], name: str) -> int:
-    currency = cells.get("filing_currency" if name.startswith("filing_") else "currency", "")
+@lru_cache(maxsize=REMEMBERED)
+def _minor(text: str, currency: str) -> int:
     return to_minor(number(text), currency)
 
 
-def _instant(text: str, _cells: Mapping[str, str], _name: str) -> int:
+@lru_cache(maxsize=REMEMBERED)
+def _instant(text: str, _currency: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -108,14 +111,11 @@ def _instant(text: str, _cells: Mapping[str, str], _name: str) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
-_PARSE: Mapping[Kind, Callable[[str, Mapping[str, str], str], Any]] = {
-    Kind.TEXT: _text,
-    Kind.RATE: _number,
-    Kind.MINOR: _minor,
-    Kind.TIME: _instant,
-}
-_KINDS: Mapping[str, Kind] = {
-    column.name: column.kind
-    for column in TAX_TRANSACTIONS.table.columns
-    if column.name not in ("id", "created", "source_id")
-}
+_PARSE: Mapping[Kind, Callable[[str, str], Any]] = {Kind.RATE: _number, Kind.MINOR: _minor, Kind.TIME: _instant}
+_PRINTED = [c for c in TAX_TRANSACTIONS.table.columns if c.name not in ("id", "created", "source_id")]
+_TEXTS = [column.name for column in _PRINTED if column.kind is Kind.TEXT]
+_FIGURES = [
+    (column.name, "filing_currency" if column.name.startswith("filing_") else "currency", _PARSE[column.kind])
+    for column in _PRINTED
+    if column.kind is not Kind.TEXT
+]

@@ -11,7 +11,6 @@ from redisu_pipeline.extract.run import Run
 from redisu_pipeline.extract.tax_report import TaxReportSync
 from redisu_pipeline.lake.derived import Derivation
 from redisu_pipeline.tax.derive import derive
-from redisu_pipeline.tax.words import notes_of
 
 ENDED = ("reporting.report_run.succeeded", "reporting.report_run.failed")
 REMEMBERED = timedelta(days=1)
@@ -45,5 +44,4 @@ def ear(database_url: str, account: str, now: datetime) -> Callable[[str], bool]
 def derived_tax(run: Run, account: Account) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Bring tax by jurisdiction up to what has landed; return the months that changed, and what its checks say."""
     derived = derive(Derivation(run.storage, run.account, run.run_id, run.now, run.guard), account)
-    said = derived.coverage.note  # by the table's own report
-    return derived.months, notes_of(one for one in derived.findings if one.message != said)
+    return derived.months, derived.notes

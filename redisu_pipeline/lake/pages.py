@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import msgspec
 import pyarrow as pa
 
+from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.lake.storage import ANY, Storage
 
 OPEN = "open"
 NOTE = ""  # no table is called so
-_FAST = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1))
+_FAST = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class PageStore:
 
 def _header(data: bytes) -> ListingHeader | None:
     try:
-        return msgspec.json.decode(data, type=ListingHeader)
+        return decode(data, ListingHeader)
     except msgspec.DecodeError:
         return None
 

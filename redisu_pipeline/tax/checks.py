@@ -15,7 +15,7 @@ from redisu_pipeline.common.periods import Month
 from redisu_pipeline.tables.sales import TAXABILITY
 from redisu_pipeline.tax.invoiced import movements
 from redisu_pipeline.tax.jurisdictions import INVOICE, REPORT, reported
-from redisu_pipeline.tax.model import UNKNOWN, Books, Finding, Invoice, Movement, Place, TaxLine
+from redisu_pipeline.tax.model import UNKNOWN, Books, Coverage, Finding, Invoice, Movement, Place, TaxLine
 
 ISRAEL = "IL"
 LATE_AFTER = timedelta(hours=36)
@@ -93,9 +93,14 @@ def _both(books: Books) -> Iterator[tuple[Movement, str]]:
 
 def report_is_late(books: Books, now: datetime) -> Iterator[Finding]:
     """Tell a report that reaches less far than it should; or that there is none, and why."""
-    until = books.coverage.reported_until
-    if books.coverage.note:
-        yield Finding("report_is_late", "", (), books.coverage.note)
+    yield from lateness(books.coverage, now)
+
+
+def lateness(coverage: Coverage, now: datetime) -> Iterator[Finding]:
+    """Tell what ``report_is_late`` tells; that takes no more than the coverage."""
+    until = coverage.reported_until
+    if coverage.note:
+        yield Finding("report_is_late", "", (), coverage.note)
     elif until is None:
         yield Finding("report_is_late", "", (), "the tax report has not been read yet: sync tax_transactions")
     elif now - until > LATE_AFTER:

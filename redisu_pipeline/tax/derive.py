@@ -4,17 +4,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from redisu_pipeline.common.periods import Month, months_between
 from redisu_pipeline.common.settings import Account
 from redisu_pipeline.lake.derived import Derivation, DerivedMonth, write_months
 from redisu_pipeline.lake.manifest import Cursor, Manifest, read_manifest
 from redisu_pipeline.lake.storage import Storage
 from redisu_pipeline.tables.registry import RESOURCE_OF
-from redisu_pipeline.tax.checks import findings_of
+from redisu_pipeline.tax.checks import findings_of, lateness, report_is_late
 from redisu_pipeline.tax.inputs import SOURCES, coverage_of, read_books
 from redisu_pipeline.tax.jurisdictions import by_jurisdiction
-from redisu_pipeline.tax.model import Books, Coverage, Finding, JurisdictionRow
+from redisu_pipeline.tax.model import Coverage
+from redisu_pipeline.tax.moving_on import INVOICED, OPEN_FROM, SAID, UNDER, circumstances, moved_on, reach
 from redisu_pipeline.tax.table import TAX_BY_JURISDICTION, sums_of, to_arrow
+from redisu_pipeline.tax.words import notes_of
 
 LOOK_BACK = 3
 """Months before this one whose findings a sync tells; the asset checks look at all."""
@@ -22,11 +26,10 @@ LOOK_BACK = 3
 
 @dataclass(frozen=True)
 class Derived:
-    """What was derived: the months whose file changed, and what the checks found in the months looked at."""
+    """What was derived: the months whose file changed, and what the checks say of the months looked at."""
 
     months: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    coverage: Coverage
+    notes: tuple[str, ...]
 
 
 def derive(derivation: Derivation, account: Account, *, only: Iterable[Month] | None = None) -> Derived:
@@ -35,19 +38,46 @@ def derive(derivation: Derivation, account: Account, *, only: Iterable[Month] | 
     Raises Failed as the lake does. Equal sources give equal files, byte for byte.
     """
     storage, now = derivation.storage, derivation.now
-    this = Month.containing(now, account.timezone)
-    sources = _fingerprints(storage, account.name)
+    sources, coverage = _fingerprints(storage, account.name), coverage_of(storage, account.name)
     manifest, _ = read_manifest(storage, TAX_BY_JURISDICTION.name, account.name, TAX_BY_JURISDICTION.area)
+    moved = reach(manifest, sources, circumstances(coverage, now, account.timezone), coverage) if only is None else None
+    months = moved_on(storage, manifest, moved, account.timezone) if manifest and moved else None
+    if manifest is None or months is None:
+        return _derived(derivation, account, manifest, sources, only)
+    said = manifest.cursor.extra[SAID]
+    unfinished = [Month.parse(month) for month in months]
+    cursor = _cursor(sources, coverage, unfinished, account.timezone, said, now)
+    changed = write_months(derivation, TAX_BY_JURISDICTION, months, cursor)
+    return Derived(changed, (*_lateness(coverage, now), *said.splitlines()))
+
+
+def _derived(
+    derivation: Derivation,
+    account: Account,
+    manifest: Manifest | None,
+    sources: Mapping[str, str],
+    only: Iterable[Month] | None,
+) -> Derived:
+    now = derivation.now
+    this = Month.containing(now, account.timezone)
     first = min(_first_touched(manifest, sources, account.first_month), this)
     months = list(only) if only is not None else months_between(max(first, account.first_month), this)
     since = min([*months, max(this.shift(-LOOK_BACK), account.first_month)])
-    books = read_books(storage, account, since.bounds(account.timezone)[0])
+    books = read_books(derivation.storage, account, since.bounds(account.timezone)[0])
     rows = by_jurisdiction(books, months)
     derived = {str(month): DerivedMonth(to_arrow(account.name, rows[month]), sums_of(rows[month])) for month in months}
-    # A single month leaves the fingerprints as they are: the others have not been looked at.
-    cursor = _cursor(sources, books, rows, account.timezone) if only is None else _unmoved(manifest)
+    said = notes_of(one for one in findings_of(books, now) if one.check != report_is_late.__name__)
+    if only is None:
+        cursor = _cursor(sources, books.coverage, months, account.timezone, "\n".join(said), now)
+    else:  # the other months have not been looked at
+        cursor = _unmoved(manifest)
     changed = write_months(derivation, TAX_BY_JURISDICTION, derived, cursor)
-    return Derived(changed, tuple(findings_of(books, now)), books.coverage)
+    return Derived(changed, (*_lateness(books.coverage, now), *said))
+
+
+def _lateness(coverage: Coverage, now: datetime) -> tuple[str, ...]:
+    """Return what is to be said of the report's reach, but for what its own table says."""
+    return notes_of(one for one in lateness(coverage, now) if one.message != coverage.note)
 
 
 def _fingerprints(storage: Storage, account: str) -> dict[str, str]:
@@ -74,25 +104,32 @@ def _first_touched(manifest: Manifest | None, sources: Mapping[str, str], first:
     if any(name.startswith("tax_r") for name in touched):  # rates and registrations are of no month
         return first
     months = [Month.parse(name.partition("/")[2]).previous() for name in touched]
-    if "open_from" in before:
-        months.append(Month.parse(before["open_from"]))
+    if OPEN_FROM in before:
+        months.append(Month.parse(before[OPEN_FROM]))
     return min(months, default=Month(9998, 1))
 
 
 def _cursor(
-    sources: Mapping[str, str], books: Books, rows: Mapping[Month, list[JurisdictionRow]], timezone: str
+    sources: Mapping[str, str], coverage: Coverage, months: Iterable[Month], timezone: str, said: str, now: datetime
 ) -> Cursor:
-    """Record what the table was derived from, and the first month that is not complete yet."""
-    coverage = books.coverage
+    """Record what the table was derived from, what was said then, and the first month that is not complete yet."""
     known = [until for until in (coverage.reported_until, coverage.invoiced_until) if until]
     until = min(known) if coverage.invoiced_until and (coverage.note or coverage.reported_until) else None
-    unfinished = [month for month in rows if until is None or month.bounds(timezone)[1] > until]
-    extra = {**sources, **({"open_from": str(min(unfinished))} if unfinished else {})}
+    unfinished = [month for month in months if until is None or month.bounds(timezone)[1] > until]
+    extra = {**sources, UNDER: circumstances(coverage, now, timezone), SAID: said}
+    if unfinished:
+        extra[OPEN_FROM] = str(min(unfinished))
+    if coverage.invoiced_until:
+        extra[INVOICED] = coverage.invoiced_until.isoformat()
     return Cursor(complete_until=until.isoformat() if until else None, extra=extra)
 
 
 def _unmoved(manifest: Manifest | None) -> Cursor:
-    return manifest.cursor if manifest else Cursor()
+    """Keep the place, but let the next derivation read: some rows are newer now than the cursor says."""
+    if manifest is None:
+        return Cursor()
+    extra = {name: value for name, value in manifest.cursor.extra.items() if name != UNDER}
+    return msgspec.structs.replace(manifest.cursor, extra=extra)
 
 
 def status_of(storage: Storage, account: str, now: datetime) -> tuple[Coverage, int | None]:
