@@ -1,8 +1,6 @@
 """A month as today's data derive it: its own journal, and for the first open month the late changes of locked ones."""
 
-import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from redisu_pipeline.close import gates, gathering
@@ -55,14 +53,13 @@ class Drafter:
 
     def draft(self, books: Books) -> Draft:
         """Return the month of ``books``."""
-        with _uncollected():
-            derived = self._derived(books.period, lambda: books)
-            own = self._journal(derived, books.period)
-            if gates.first_not_locked(self.account, self.states) != books.period:
-                return Draft((own,), derived, derived.blocked)
-            stored, seen = self.stored.lines(before=books.period), self.stored.seen()
-            locked = [month for month, state in self.states.items() if state.status == LOCKED]
-            late = [self._late(month, books.period, stored, seen.get(remembered(month, LOCKED))) for month in locked]
+        derived = self._derived(books.period, lambda: books)
+        own = self._journal(derived, books.period)
+        if gates.first_not_locked(self.account, self.states) != books.period:
+            return Draft((own,), derived, derived.blocked)
+        stored, seen = self.stored.lines(before=books.period), self.stored.seen()
+        locked = [month for month, state in self.states.items() if state.status == LOCKED]
+        late = [self._late(month, books.period, stored, seen.get(remembered(month, LOCKED))) for month in locked]
         return Draft(
             (own, *(one.journal for one in late if one.journal is not None)),
             derived,
@@ -132,15 +129,3 @@ class _Late:
     unchanged: Mapping[str, str] = field(default_factory=dict)
     journal: Journal | None = None
     posted: Mapping[str, str] = field(default_factory=dict)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Derive without the garbage collector: it would walk the living rows of returns again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

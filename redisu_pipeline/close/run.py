@@ -25,6 +25,7 @@ from redisu_pipeline.close.sources import Journal
 from redisu_pipeline.close.stored import FINAL, LOCKED, OPEN, PeriodState, Stored
 from redisu_pipeline.close.view import MonthView, tax_rows
 from redisu_pipeline.common import clock
+from redisu_pipeline.common.collector import uncollected
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.settings import Account, Settings
 from redisu_pipeline.controls.run import run as run_controls
@@ -79,7 +80,8 @@ def close(
     storage = open_storage(settings.lake.uri)
     storage.probe()
     now = clock.now()
-    with writer_lock(storage.root, chosen.name, [LOCK], settings.database.url, now) as lock:
+    held = writer_lock(storage.root, chosen.name, [LOCK], settings.database.url, now)
+    with uncollected(), held as lock:
         run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         derivation = Derivation(storage, chosen.name, run_id, now, lock.check)
         report = _Desk(settings, environ, chosen, derivation, tell).close(period, signature)
