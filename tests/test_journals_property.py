@@ -106,17 +106,23 @@ def everything_once(world: Shop, months: Derivations) -> None:
 def given_back_twice(world: Shop) -> set[str]:
     """Return sales of which more was back for a while than was sold: Stripe allows none, so no split is right there.
 
-    A refund that is made before an earlier one has failed, or beside a credit note that is voided afterwards.
+    A refund or credit note that is made before an earlier refund has failed, or beside a credit note that is voided
+    afterwards.
     """
     booked = {row["id"]: row["created"] for row in world.rows["transactions"]}
-    refunds = world.rows.get("refunds", ())
-    found = {note["invoice"] for note in world.rows.get("credit_notes", ()) if note["status"] == "void"}
+    refunds, notes = world.rows.get("refunds", ()), world.rows.get("credit_notes", ())
+    made = [(_sale(one["id"]), one["created"]) for one in (*refunds, *notes)]
+    found = {_sale(note["id"]) for note in notes if note["status"] == "void"}
     for one in refunds:
         failed = booked.get(one["failure_transaction"])
-        for other in refunds:
-            if failed is not None and other["charge"] == one["charge"] and one["created"] < other["created"] < failed:
-                found.add(one["charge"])
-    return {id.split("_")[1] for id in found}
+        for sale, created in made:
+            if failed is not None and sale == _sale(one["id"]) and one["created"] < created < failed:
+                found.add(sale)
+    return found
+
+
+def _sale(id: str) -> str:
+    return id.split("_")[1]
 
 
 def the_last_return_lands_exactly(world: Shop, months: Derivations) -> None:
@@ -127,7 +133,7 @@ def the_last_return_lands_exactly(world: Shop, months: Derivations) -> None:
     for found, _ in months.values():
         for key, id, amount in found.postings.select("key", "source_id", "amount").collect().rows():
             klass, _, role, course, country, state = key.split("\x1f")
-            sale = id.split("_")[1]
+            sale = _sale(id)
             if klass in ("SALES", "REFUNDS", "DEFERRAL") and sale in back:
                 if role in TAXES:
                     left[sale][f"{role} {country} {state}"] += amount
