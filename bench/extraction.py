@@ -79,6 +79,9 @@ def _world() -> Iterator[Row]:
     with start(months=MONTHS, checkouts=CHECKOUTS, start=str(first)) as stand_ins:
         control = stand_ins.control
         yield _decoding(stand_ins.stripe_url, stand_ins.accounts["us"].key)
+        with _folder(stand_ins.stripe_url, str(first)) as config:
+            # Once for nothing: the stand-in shares our cores, and makes each object's JSON when it is first asked.
+            _sync(config, stand_ins.accounts["us"].key)
         control.faults(latency=LATENCY)
         control.reset_requests()
         with _folder(stand_ins.stripe_url, str(first)) as config:
