@@ -1,6 +1,7 @@
-"""A stand-in with nothing but balance transactions, a great many: ``python -m bench.ledger --rows 1000000``.
+"""A stand-in with balance transactions and their charges, a great many: ``python -m bench.ledger --rows 1000000``.
 
-The full world would take minutes to build a million sales; how much memory a sync takes depends on rows, not on sense.
+The full world would take minutes to build a million sales. The charges must be there: an object that a row refers to
+and that is not in the lake is asked for by id, a million times if need be.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from sandbox.run import HOST, listening, server
 from sandbox.stripe.server.app import App
 from sandbox.stripe.server.call import Sandbox
 from sandbox.stripe.shapes.balance import balance_transaction, fee_detail
+from sandbox.stripe.shapes.payments import charge
 from sandbox.stripe.store import Object, Store
 
 KEY = "rk_live_ledger"
@@ -22,7 +24,7 @@ HOLD = timedelta(days=2)
 
 
 class LedgerWorld:
-    """One account whose balance moved ``rows`` times in the DAYS before now; nothing else happened."""
+    """One account whose customers paid ``rows`` times in the DAYS before now; nothing else happened."""
 
     def __init__(self, rows: int, now: datetime) -> None:
         self.now = int(now.timestamp())
@@ -36,16 +38,18 @@ class LedgerWorld:
             now=self.now,
         )
         for number in range(rows):
-            store.put(self._row(number, rows))
+            for made in self._paid(number, rows):
+                store.put(made)
         self.stores: Mapping[str, Store] = {"us": store}
 
-    def _row(self, number: int, rows: int) -> Object:
+    def _paid(self, number: int, rows: int) -> tuple[Object, Object]:
         created = self.now - DAYS * 86400 * (rows - number) // rows
         available = created + int(HOLD.total_seconds())
         amount = 1000 + number % 20000
         fee = amount * 29 // 1000 + 30
-        return balance_transaction(
-            id=f"txn_ledger{number:012d}",
+        txn, source = f"txn_ledger{number:012d}", f"ch_ledger{number:012d}"
+        booked = balance_transaction(
+            id=txn,
             created=created,
             available_on=available,
             status="available" if available <= self.now else "pending",
@@ -57,9 +61,11 @@ class LedgerWorld:
             ],
             type="charge",
             reporting_category="charge",
-            source=f"ch_ledger{number:012d}",
+            source=source,
             description=f"Order {number}",
         )
+        paid = charge(id=source, created=created, amount=amount, amount_captured=amount, balance_transaction=txn)
+        return paid, booked
 
     def advance(self, to: datetime) -> None:
         """Only the clock moves."""

@@ -5,11 +5,11 @@ cut so that idle chains can help; the endpoint's budget keeps their sum polite.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from itertools import islice, pairwise
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,6 +20,11 @@ from redisu_pipeline.extract.reader import Reader
 from redisu_pipeline.extract.rows import Origins, UnknownValue
 from redisu_pipeline.lake.pages import PageStore
 from redisu_pipeline.tables.model import Resource, Scope
+
+T = TypeVar("T")
+
+IN_LINE = 1000
+"""Objects read one by one that wait for a thread at once; a million in line would take half a gigabyte."""
 
 
 @dataclass(eq=False)
@@ -78,7 +83,10 @@ class Listing:
         self._done.clear()
         chains = [_Chain(lo=span.lo, hi=span.hi, floor=span.lo) for span in spans]
         chains[0].lo = spans[0].lo if lowest is None else min(lowest, spans[0].lo)
-        self._begin(chains)
+        with self._lock:
+            self._chains.extend(chains)
+        for chain in chains:
+            self._submit(chain)
         self._done.wait()
         if self._failure is not None:
             raise self._failure
@@ -88,13 +96,11 @@ class Listing:
         """Read objects one by one; those that Stripe no longer has are noted in ``missing``."""
         wanted = [object_id for object_id in ids if object_id not in self.ids]
         self.minimum += len(wanted)
-        for future in [self._pool.submit(self._retrieve, object_id, keep) for object_id in wanted]:
-            future.result()
+        self._each(lambda object_id: self._retrieve(object_id, keep), wanted)
 
     def select(self, filters: Iterable[Mapping[str, Any]], keep: Callable[[Page], bool]) -> None:
         """Read all objects that each of ``filters`` (parameters of the list) leaves, if ``keep`` wants the page."""
-        for future in [self._pool.submit(self._select, one, keep) for one in filters]:
-            future.result()
+        self._each(lambda one: self._select(one, keep), filters)
 
     def keep(self, page: Page, lo: int, hi: int | None) -> None:
         """Follow the page's nested lists, decode it and write its checkpoint."""
@@ -104,6 +110,7 @@ class Listing:
             note = msgspec.json.encode(page.unknown) if page.unknown else b""
             self._store.save(batches, lo, hi, min(page.created), max(page.created), note)
         with self._lock:
+            self._kept += 1
             self.unknown.extend(page.unknown)
             if self.remember:
                 self.ids.update(page.ids)
@@ -115,11 +122,12 @@ class Listing:
             if table != self._resource.name:
                 self._advanced(table, batch.num_rows, 0)
 
-    def _begin(self, chains: Sequence[_Chain]) -> None:
-        with self._lock:
-            self._chains.extend(chains)
-        for chain in chains:
-            self._submit(chain)
+    def _each(self, task: Callable[[T], None], items: Iterable[T]) -> None:
+        """Do ``task`` for each of ``items`` on the pages' threads."""
+        rest = iter(items)
+        while some := list(islice(rest, IN_LINE)):
+            for future in [self._pool.submit(task, one) for one in some]:
+                future.result()
 
     def _submit(self, chain: _Chain) -> None:
         self._pool.submit(self._run, chain)
@@ -188,7 +196,6 @@ class Listing:
         """Say what is left to ask for. Nested lists go on as often as so far, and their pages are as urgent as they."""
         with self._lock:
             left = sum(chain.left for chain in self._chains)
-            self._kept += 1
             followed = left * self._followed / self._kept
         self._reader.expect(self._resource.path, max(left, followed))
         if self._nested:

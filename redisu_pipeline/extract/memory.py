@@ -12,10 +12,12 @@ import pyarrow as pa
 
 _M_ARENA_MAX = -8  # <malloc.h>
 _ARENAS = 2
+_COLLECT_AFTER = 20_000  # new containers: a page has thousands, and hardly any of them is garbage that needs finding
 
 
 def modest() -> None:
     """Let Arrow use the system's allocator (its own kept a third more), and that one keep few arenas for threads."""
+    gc.set_threshold(_COLLECT_AFTER)
     pa.set_memory_pool(pa.system_memory_pool())
     gc.freeze()  # what was imported stays: no collection need look at it again
     with contextlib.suppress(OSError, AttributeError):
