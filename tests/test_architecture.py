@@ -65,7 +65,7 @@ RULES = (
     Rule(f"{P}/assets", never=("stripe", "sqlalchemy")),
     Rule(P, never=("webhook_service",), exempt=(f"{P}/cli.py", f"{P}/cli_service.py")),
     Rule("webhook_service", never=("dagster", "pandas", "pyarrow"), ours=("webhook_service", f"{P}.common")),
-    Rule("sandbox", ours=("sandbox", f"{P}.common.clock", f"{P}.common.money")),
+    Rule("sandbox", ours=("sandbox", f"{P}.common.clock", f"{P}.common.collector", f"{P}.common.money")),
 )
 OURS = (P, "webhook_service", "sandbox", "bench", "tests")
 

@@ -147,7 +147,7 @@ def finish(connection: Connection, job: Job, now: datetime, state: str = "done",
 
 
 def postpone(connection: Connection, job: Job, due_at: datetime, error: str, attempts: int) -> None:
-    """Give a leased job back, due at ``due_at`` with ``attempts`` spent; at once when it was asked for again."""
+    """Give a leased job back, due at ``due_at`` with ``attempts`` spent, asked for again meanwhile or not."""
     connection.execute(_POSTPONE, {**_lease(job), "due": due_at, "spent": attempts, "error": error})
 
 

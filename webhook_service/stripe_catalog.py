@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -79,14 +80,18 @@ def tax_behavior(account: Account) -> Literal["exclusive", "inclusive"]:
 
 def listed(api: StripeApi, path: str, kind: type[T], parameters: Mapping[str, Any]) -> Iterator[T]:
     """Yield every object of a list, page by page. Raises Transient, NotThere or Refused."""
-    page_type = msgspec.defstruct("Page", [("data", list[kind]), ("has_more", bool)])  # type: ignore[valid-type]
     after: dict[str, str] = {}
     while True:
-        page: Any = decode(patient_get(api, path, {"limit": 100, **parameters, **after}), page_type)
+        page: Any = decode(patient_get(api, path, {"limit": 100, **parameters, **after}), _page_of(kind))
         yield from page.data
         if not page.has_more or not page.data:
             return
         after = {"starting_after": page.data[-1].id}
+
+
+@cache
+def _page_of(kind: type[Any]) -> type[msgspec.Struct]:
+    return msgspec.defstruct("Page", [("data", list[kind]), ("has_more", bool)])  # type: ignore[valid-type]
 
 
 def patient_get(api: StripeApi, path: str, parameters: Mapping[str, Any], pauses: Sequence[float] = PAUSES) -> bytes:

@@ -3,13 +3,12 @@
 Building a world *is* advancing it from `start` to `now`; the same arguments always make the same objects.
 """
 
-import gc
 import heapq
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
+from redisu_pipeline.common.collector import uncollected
 from sandbox.stripe.shapes import Object
 from sandbox.stripe.store import Store
 from sandbox.stripe.world import actions, ledger, report_rows
@@ -47,7 +46,7 @@ class World:
             shop = self._open(spec, seed)
             shop.quiet_until = until - EVENTS_KEPT
             Life(shop, checkouts_per_month).begin()
-        with _uncollected():
+        with uncollected():
             self._run(until)
         for shop in self.shops.values():
             shop.quiet_until = 0
@@ -118,18 +117,6 @@ class World:
         Raises NotPossible (a ValueError) for what cannot be done in this state, an unknown action or its parameters.
         """
         return actions.act(self.shops[account], action, params)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Build without the garbage collector: it would walk millions of living objects again and again (half the time)."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def unix(moment: datetime) -> int:
