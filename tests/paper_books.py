@@ -119,6 +119,12 @@ def journal(books: Books, heading: Heading | None = None) -> tuple[Derived, Jour
     return derived, journal_of(derived.postings.collect().to_polars(), derived.totals, heading or heading_of(books))
 
 
+def in_order(found: Journal) -> pl.DataFrame:
+    """Return the journal's legs as they are written, a few at a time."""
+    parts = [legs.with_columns(pl.col(pl.Categorical).cast(pl.String)) for legs in found.in_order(7)]
+    return pl.concat(parts) if parts else found.legs
+
+
 def heading_of(books: Books) -> Heading:
     """Return the heading of an account whose every rate is 1."""
     return Heading(

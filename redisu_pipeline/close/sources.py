@@ -1,7 +1,7 @@
 """Postings as `journal_sources`: each leg finds its journal line, and classes with too many lines are split."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +22,7 @@ SEED = 1
 
 @dataclass(frozen=True)
 class Journal:
-    """The lines of one derivation and the legs behind them, sorted by line and source.
+    """The lines of one derivation and the legs behind them, in no order.
 
     ``legs`` has `place` (index into ``lines``), source_object, source_id, amount, currency, presentment_amount,
     presentment_currency, rate_e8.
@@ -36,6 +36,12 @@ class Journal:
         rows = self.legs.group_by("place").agg(pl.col("amount").sum()).rows()
         return {(self.lines[place].external_id, self.lines[place].line): amount for place, amount in rows}
 
+    def in_order(self, rows: int) -> Iterator[pl.DataFrame]:
+        """Yield the legs by line and source, ``rows`` at a time: as one table they would take their memory twice."""
+        order = _order(self.legs)
+        for start in range(0, len(order), rows):
+            yield self.legs[order[start : start + rows]]
+
 
 def journal_of(postings: pl.DataFrame, totals: Iterable[Total], heading: Heading) -> Journal:
     """Return the lines that ``totals`` make, with every posting at its line.
@@ -48,7 +54,7 @@ def journal_of(postings: pl.DataFrame, totals: Iterable[Total], heading: Heading
     parts = _Parts(sided)
     placed = lines_of(totals, heading, parts)
     legs = _placed(parts.marked(sided), _index(totals, placed))
-    return Journal(tuple(one.line for one in placed), _in_order(legs.select(LEG)))
+    return Journal(tuple(one.line for one in placed), legs.select(LEG))
 
 
 _Where = tuple[str, str, str, str, int]
@@ -95,25 +101,21 @@ def _numbers(texts: pl.Series, codes: Mapping[str, int]) -> npt.NDArray[np.int32
     return found
 
 
-def _in_order(legs: pl.DataFrame) -> pl.DataFrame:
-    """Sort by line, within it by the source's hash: millions of texts are slow to sort, numbers are not.
+def _order(legs: pl.DataFrame) -> pl.Series:
+    """Return the rows of ``legs`` by line, within it by the source's hash: numbers sort faster than millions of texts.
 
     The order is the same on every run; legs that the number cannot tell apart are sorted by all they have.
     """
-    if legs.is_empty():
-        return legs
     place = pl.col("place").cast(pl.UInt64) * 2**48
-    ordered = legs.with_columns(order=place + pl.col("source_id").hash(SEED) // 2**16).sort("order")
-    numbers = ordered["order"].to_numpy()
-    same = numbers[1:] == numbers[:-1]
-    tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
+    numbers = legs.select(place + pl.col("source_id").hash(SEED) // 2**16).to_series()
+    order, ordered = numbers.arg_sort(), numbers.sort().to_numpy()  # sorting again is faster than gathering
+    same = ordered[1:] == ordered[:-1]
+    tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False)) if len(ordered) else np.array([], int)
     if not tied.size:
-        return ordered.drop("order")
-    turn = np.arange(len(numbers))
-    texts = ordered[tied].with_columns(pl.col(pl.Categorical).cast(pl.String), at=pl.Series(tied))
-    sorted_ties = texts.sort(["order", *TIES], nulls_last=True)
-    turn[tied] = sorted_ties["at"].to_numpy()
-    return ordered[turn].drop("order")
+        return order
+    rows = order.gather(tied)
+    texts = legs[rows].with_columns(pl.col(pl.Categorical).cast(pl.String), order=ordered[tied], row=rows)
+    return order.scatter(tied, texts.sort(["order", *TIES], nulls_last=True)["row"])
 
 
 @dataclass
