@@ -53,13 +53,14 @@ _SHARED = ["id", "course", "weight", "currency", "presentment_currency", "rate_e
 def _shared(books: Books, lines: Frame) -> Frame:
     """Add `amount`, the course's part of `whole`: largest remainder, ties to the earlier line, as money.allocate.
 
-    Most invoices have one line: it takes the whole, and nothing is grouped for it.
+    Most invoices have one line, at position 0: it takes the whole, and nothing is grouped for it.
     """
-    kept = books.keep(lines.with_columns(nw.len().over("invoice").alias("lines")))
-    single = kept.filter(nw.col("lines") == 1).with_columns(
+    kept = books.keep(lines)
+    longer = books.keep(kept.filter(nw.col("position") > 0).select("invoice").unique("invoice"))
+    single = kept.join(longer, on="invoice", how="anti").with_columns(
         nw.col("invoice").alias("id"), nw.col("net").alias("weight"), nw.col("whole").alias("amount")
     )
-    several = _by_course(kept.filter(nw.col("lines") > 1)).with_columns(nw.col("invoice").alias("id"))
+    several = _by_course(kept.join(longer, on="invoice", how="semi")).with_columns(nw.col("invoice").alias("id"))
     return nw.concat([single.select(*_SHARED), _allocated(several).select(*_SHARED)], how="vertical")
 
 

@@ -71,7 +71,7 @@ def _sold(books: Books, start: int) -> Iterator[tuple[str, str, str, int, int]]:
     open_ = (nw.col("period") <= books.month) & (nw.col("day") > start - max(ratable.values()))
     paid = books.keep(sales.paid_invoices(books).filter(open_))
     ids = paid.select(nw.col("id").alias("invoice"))
-    cash = books.keep(sales.payments_of(books, ids))
+    cash = books.keep(sales.payments_of(books, sales.charges_of(books, ids)))
     invoices = books.keep(sales.invoiced_of(books, cash, paid))
     taxed = taxes.of_invoices(books, invoices).group_by("id").agg(nw.col("amount").sum().alias("taxes"))
     net = (nw.col("gross") - nw.col("taxes").fill_null(0)).alias("net")

@@ -128,6 +128,7 @@ class _Documents:
         self._books, self._wanted = books, wanted
         self._taxes = _by(_rows(self._of(books["invoice_taxes"].select(_TAX))), "invoice")
         self._lines = _by(_rows(courses.with_course(books, self._of(books["invoice_lines"]))), "invoice")
+        self._charges = sales.charges_of(books, wanted)
         self._refunds = _by(self._refund_rows(), "invoice")
         self._notes = _by(_rows(self._of(books["credit_notes"])), "invoice")
         self._bookings = self._booking_rows()
@@ -145,8 +146,7 @@ class _Documents:
         return _rows(self._books[table].join(self._note_ids, on="credit_note", how="inner"))
 
     def _refund_rows(self) -> list[Row]:
-        charges = sales.charges_of(self._books, self._wanted)
-        return _rows(charges.join(self._books["refunds"], on="charge", how="inner").select(_REFUND))
+        return _rows(self._charges.join(self._books["refunds"], on="charge", how="inner").select(_REFUND))
 
     def _booking_rows(self) -> dict[str, Booking]:
         names = ("transaction", "failure_transaction")
@@ -163,9 +163,8 @@ class _Documents:
 
     def heads(self) -> list[Row]:
         """Return the invoices with what their payments came to, in the order of their ids."""
-        wanted = self._wanted
-        cash = sales.payments_of(self._books, wanted)
-        paid = sales.paid_invoices(self._books).join(wanted, left_on="id", right_on="invoice", how="inner")
+        cash = sales.payments_of(self._books, self._charges)
+        paid = sales.paid_invoices(self._books).join(self._wanted, left_on="id", right_on="invoice", how="inner")
         heads = sales.invoiced_of(self._books, self._books.keep(cash), paid)
         return sorted(_rows(heads.select(_HEAD)), key=lambda row: row["id"])
 

@@ -71,19 +71,19 @@ def payments(books: Books) -> Frame:
     return here.with_columns(both.alias("together"), entry.alias("entry"), paid.alias("invoice")).select(*_CASH)
 
 
-def payments_of(books: Books, invoices: Frame) -> Frame:
-    """Return the payments of ``invoices`` (`invoice`), of any month, for invoiced_of."""
+def payments_of(books: Books, charges: Frame) -> Frame:
+    """Return the payments that ``charges`` (see charges_of) became, of any month, for invoiced_of."""
     booked = books["transactions"].filter(nw.col("category").is_in(SALE)).select(*_BOOKED)
-    return charges_of(books, invoices).join(booked, left_on="charge", right_on="source", how="inner")
+    return charges.join(booked, left_on="charge", right_on="source", how="inner")
 
 
 def charges_of(books: Books, invoices: Frame) -> Frame:
-    """Return `invoice, charge, charge_amount` of ``invoices`` (`invoice`), charged in any month."""
+    """Return `invoice, charge, charge_amount` of ``invoices`` (`invoice`), charged in any month, worked out."""
     charges = books["charges"].select(
         nw.col("id").alias("charge"), "payment_intent", nw.col("amount").alias("charge_amount")
     )
     paid = invoices.select("invoice").join(invoices_by_intent(books), on="invoice", how="inner")
-    return paid.join(charges, on="payment_intent", how="inner").drop("payment_intent")
+    return books.keep(paid.join(charges, on="payment_intent", how="inner").drop("payment_intent"))
 
 
 def _cash_legs(books: Books, cash: Frame) -> list[Frame]:
