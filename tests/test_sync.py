@@ -70,7 +70,7 @@ def test_a_sync_without_changes_asks_for_each_list_once_and_changes_no_file(town
 def test_a_long_listing_takes_hardly_more_requests_than_it_must(town: Town) -> None:
     store = town.store()
     newest = store.all("customer")[-1]["created"]
-    for number in range(5_000):  # quiet nights and one crowded hour
+    for number in range(8_000):  # quiet nights and one crowded hour
         age = number * 295 if number % 3 else number % 3_600
         put_copy(store, "customer", created=newest - age)
     town.forget_requests()
