@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redisu_pipeline.extract.ranges import Span, cut, gaps, horizon, pages_left
+from redisu_pipeline.extract.ranges import CHAINS, Span, cut, gaps, horizon, pages_left
 
 seconds = st.integers(0, 60)
 spans = st.builds(Span, seconds, st.one_of(st.none(), seconds))
@@ -40,7 +40,7 @@ def test_cuts_lie_inside_and_divide_evenly(lo: int, length: int, pages: float, r
     cuts = cut(lo, hi, pages, running)
     assert cuts == sorted(set(cuts))
     assert all(lo < one < hi for one in cuts)
-    assert len(cuts) < 4
+    assert len(cuts) < CHAINS
     if cuts:
         edges = [lo, *cuts, hi]
         parts = [two - one for one, two in itertools.pairwise(edges)]
@@ -50,7 +50,7 @@ def test_cuts_lie_inside_and_divide_evenly(lo: int, length: int, pages: float, r
 
 def test_a_range_that_is_nearly_read_or_has_enough_chains_is_not_cut() -> None:
     assert cut(0, 1_000, 15, 1) == []
-    assert cut(0, 1_000, 500, 5) == []
+    assert cut(0, 1_000, 500, CHAINS + 1) == []
     assert cut(0, 1, 500, 1) == []
 
 
