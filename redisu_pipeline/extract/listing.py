@@ -5,8 +5,8 @@ cut so that idle chains can help; the endpoint's budget keeps their sum polite.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ import msgspec
 
 from redisu_pipeline.common.stripe_api import NotThere
 from redisu_pipeline.extract.decode import Overflow, Page, open_object, open_page
-from redisu_pipeline.extract.ranges import CHAINS, FOLLOWING_CHAINS, PAGE, Span, cut, horizon, pages_left
+from redisu_pipeline.extract.ranges import PAGE, Span, cut, horizon, pages_left
 from redisu_pipeline.extract.reader import Reader
 from redisu_pipeline.extract.rows import Origins, UnknownValue
 from redisu_pipeline.lake.pages import PageStore
@@ -25,6 +25,10 @@ T = TypeVar("T")
 
 IN_LINE = 1000
 """Objects read one by one that wait for a thread at once; a million in line would take half a gigabyte."""
+
+AHEAD = 32
+"""Pages of a resource that may wait for their nested lists while the list goes on (half a megabyte each). Nested lists
+are the longest work: the list itself need not end with them."""
 
 
 @dataclass(eq=False)
@@ -59,9 +63,9 @@ class Listing:
         self._followers = followers
         self._lock = threading.Lock()
         self._chains: list[_Chain] = []
-        followed = any(children.is_list_object for children in resource.table.children)
-        self._most = FOLLOWING_CHAINS if followed else CHAINS
-        self._kept = self._followed = 0
+        self._running = 0  # steps of chains, submitted or under way
+        self._ahead = threading.Semaphore(AHEAD)
+        self._kept = self._waiting = self._followed = 0
         self._nested = ""  # address of a nested list that went on
         self._done = threading.Event()
         self._failure: BaseException | None = None
@@ -85,8 +89,7 @@ class Listing:
         chains[0].lo = spans[0].lo if lowest is None else min(lowest, spans[0].lo)
         with self._lock:
             self._chains.extend(chains)
-        for chain in chains:
-            self._submit(chain)
+        self._submit(chains)
         self._done.wait()
         if self._failure is not None:
             raise self._failure
@@ -104,13 +107,22 @@ class Listing:
 
     def keep(self, page: Page, lo: int, hi: int | None) -> None:
         """Follow the page's nested lists, decode it and write its checkpoint."""
-        list(self._followers.map(lambda overflow: self._follow(page, overflow), page.overflows))
+        self._finish(page, self._follow_lists(page), lo, hi)
+
+    def _follow_lists(self, page: Page) -> Sequence[Future[None]]:
+        with self._lock:
+            self._waiting += 1
+        return [self._followers.submit(self._follow, page, overflow) for overflow in page.overflows]
+
+    def _finish(self, page: Page, following: Iterable[Future[None]], lo: int, hi: int | None) -> None:
+        for nested in following:
+            nested.result()
         batches = page.batches(self._origins())
         if page.created:
             note = msgspec.json.encode(page.unknown) if page.unknown else b""
             self._store.save(batches, lo, hi, min(page.created), max(page.created), note)
         with self._lock:
-            self._kept += 1
+            self._kept, self._waiting = self._kept + 1, self._waiting - 1
             self.unknown.extend(page.unknown)
             if self.remember:
                 self.ids.update(page.ids)
@@ -129,49 +141,61 @@ class Listing:
             for future in [self._pool.submit(task, one) for one in some]:
                 future.result()
 
-    def _submit(self, chain: _Chain) -> None:
-        self._pool.submit(self._run, chain)
+    def _submit(self, chains: Sequence[_Chain]) -> None:
+        with self._lock:
+            self._running += len(chains)
+        for chain in chains:
+            self._pool.submit(self._run, chain)
 
     def _run(self, chain: _Chain) -> None:
         try:
-            more = self._step(chain) if self._failure is None else False
+            if self._failure is None:
+                self._step(chain)
         except BaseException as failure:  # noqa: BLE001  (handed to the caller of list)
-            more = False
             with self._lock:
                 self._failure = self._failure or failure
-        if more:
-            self._submit(chain)
-            return
         with self._lock:
-            self._chains.remove(chain)
-            if not self._chains:
+            self._running -= 1
+            if not self._running:
                 self._done.set()
 
-    def _step(self, chain: _Chain) -> bool:
-        """Read the chain's next page; tell whether there is more to read."""
+    def _step(self, chain: _Chain) -> None:
+        """Read the chain's next page and keep it; the chain goes on after that, or while nested lists are followed."""
+        page, lo, hi, more = self._read(chain)
+        following = self._follow_lists(page)
+        if more and following:
+            with self._ahead:
+                self._submit([chain])
+                self._finish(page, following, lo, hi)
+        else:
+            self._finish(page, following, lo, hi)
+        self._advanced(self._resource.name, len(page.ids), 1)
+        self._foresee()
+        if more and not following:
+            self._submit([chain])
+
+    def _read(self, chain: _Chain) -> tuple[Page, int, int | None, bool]:
+        """Return the chain's next page, the span it covers, and whether there is more to read."""
         resource = self._resource
         page = self._reader.get(
             resource.name, resource.path, self._parameters(chain), lambda body: open_page(resource.table, body)
         )
         created = page.created
-        with self._lock:
-            self.listed += len(created)
         oldest = min(created) if created else chain.lo
         finished = not page.has_more or not created or oldest < chain.floor
         top = chain.covered_to if chain.covered_to is not None else chain.hi
         # The second of the oldest row may go on on the next page: it is covered only when nothing follows.
         bottom = chain.lo if finished and not (created and oldest < chain.floor) else oldest + 1
-        if finished:
-            chain.left = 0
-        else:  # before this page's nested lists, which may be long: other chains need not wait for them
+        with self._lock:
+            self.listed += len(created)
+            if finished:
+                self._chains.remove(chain)
+        if not finished:
             chain.covered_to, chain.cursor = oldest + 1, page.ids[-1]
             chain.newest = max(created) if chain.newest is None else chain.newest
             chain.pages += 1
             self._share(chain, oldest, chain.newest)
-        self.keep(page, min(bottom, top) if top is not None else bottom, top)
-        self._advanced(resource.name, len(created), 1)
-        self._foresee()
-        return not finished
+        return page, min(bottom, top) if top is not None else bottom, top, not finished
 
     def _share(self, chain: _Chain, oldest: int, newest: int) -> None:
         """Cut what is left of the chain's range, as far as its density is known, and let new chains have the rest."""
@@ -180,7 +204,7 @@ class Listing:
         low = horizon(chain.floor, oldest, newest)
         left = pages_left(low, oldest, newest, chain.pages)
         with self._lock:
-            cuts = cut(low, oldest, left, len(self._chains), self._most)
+            cuts = cut(low, oldest, left, len(self._chains))
             share = left / (len(cuts) + 1)
             chain.left = share
             edges = [chain.floor, *cuts]
@@ -189,14 +213,13 @@ class Listing:
                 parts[0].lo = chain.lo
                 chain.lo = chain.floor = cuts[-1]
             self._chains.extend(parts)
-        for part in parts:
-            self._submit(part)
+        self._submit(parts)
 
     def _foresee(self) -> None:
         """Say what is left to ask for. Nested lists go on as often as so far, and their pages are as urgent as they."""
         with self._lock:
             left = sum(chain.left for chain in self._chains)
-            followed = left * self._followed / self._kept
+            followed = (left + self._waiting) * self._followed / self._kept
         self._reader.expect(self._resource.path, max(left, followed))
         if self._nested:
             self._reader.expect(self._nested, followed)

@@ -18,6 +18,7 @@ _COLLECT_AFTER = 20_000  # new containers: a page has thousands, and hardly any 
 def modest() -> None:
     """Let Arrow use the system's allocator (its own kept a third more), and that one keep few arenas for threads."""
     gc.set_threshold(_COLLECT_AFTER)
+    pa.array([])  # Arrow looks for pandas at its first array: a quarter of a second that the first pages would wait for
     pa.set_memory_pool(pa.system_memory_pool())
     gc.freeze()  # what was imported stays: no collection need look at it again
     with contextlib.suppress(OSError, AttributeError):

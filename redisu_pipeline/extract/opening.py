@@ -18,14 +18,16 @@ from redisu_pipeline.common.reports import Progress, Silence
 from redisu_pipeline.common.settings import Account
 from redisu_pipeline.common.stripe_api import StripeApi, is_live
 from redisu_pipeline.extract.budget import LIVE, SANDBOX, Budget
+from redisu_pipeline.extract.listing import AHEAD
 from redisu_pipeline.extract.reader import Reader, ask_livemode
 from redisu_pipeline.extract.run import Run
 from redisu_pipeline.lake.local_storage import failures
 from redisu_pipeline.lake.locks import writer_lock
 from redisu_pipeline.lake.storage import Storage
 
-PAGES = 48
-"""Pages under way at once: enough for 80 a second at 200 ms, with some threads waiting for an endpoint's turn."""
+PAGES = 48 + AHEAD
+"""Pages under way at once: enough for 80 a second at 200 ms, with some threads waiting for an endpoint's turn, and some
+for nested lists."""
 
 FOLLOWERS = 16
 """Pages of nested lists under way at once, on threads of their own: who waits for them must not be in their way."""

@@ -13,9 +13,6 @@ PAGE = 100
 CHAINS = 6
 """Enough to keep an endpoint's 20 requests a second in flight where each, and what is done with it, takes 300 ms."""
 
-FOLLOWING_CHAINS = 12
-"""As many where a chain also waits for the nested lists of its pages."""
-
 WORTH_SPLITTING = 16
 """Pages that must be left before a range is cut: every cut costs about half a page more."""
 
@@ -60,13 +57,13 @@ def pages_left(lo: int, oldest: int, newest: int, pages: int) -> float:
     return max(oldest - lo, 0) / max(newest - oldest, 1) * pages
 
 
-def cut(lo: int, hi: int, pages: float, running: int, most: int = CHAINS) -> list[int]:
+def cut(lo: int, hi: int, pages: float, running: int) -> list[int]:
     """Return the seconds at which to cut ``[lo, hi)`` so that more chains can work on it; empty when not worth it.
 
-    ``running`` chains are at work on the list already, ``most`` may be. Parts have equal length and at least half of
-    WORTH_SPLITTING pages each, as far as the density estimate goes.
+    ``running`` chains are at work on the list already. Parts have equal length and at least half of WORTH_SPLITTING
+    pages each, as far as the density estimate goes.
     """
     if pages < WORTH_SPLITTING:
         return []
-    parts = min(most - running + 1, int(pages // (WORTH_SPLITTING / 2)), hi - lo)
+    parts = min(CHAINS - running + 1, int(pages // (WORTH_SPLITTING / 2)), hi - lo)
     return sorted({lo + (hi - lo) * part // parts for part in range(1, parts)} - {lo, hi}) if parts > 1 else []
