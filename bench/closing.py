@@ -4,26 +4,15 @@ The real command runs over a lake that is generated (see big_lake.py), on a disk
 """
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from time import perf_counter
 
 from bench.big_lake import MONTH, make_lake
+from bench.measured import Measured, measured
 from bench.model import Row
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Wall-clock seconds of the command, and the most memory it held."""
-
-    seconds: float
-    mebibytes: float
 
 
 def run() -> Iterator[Row]:
@@ -41,15 +30,10 @@ def run() -> Iterator[Row]:
 
 def _closed(folder: Path, rows: int) -> Measured:
     make_lake(folder, rows)
-    environ = {**os.environ, "REDISU_NOW": "2026-11-04T08:00:00Z"}
     command = [str(Path(sys.executable).with_name("redisu")), "close", "--account", "us", "--month", MONTH]
     command += ["--json", "--config", str(folder / "redisu.toml")]
-    before = perf_counter()
-    process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
-    out = process.stdout.read() if process.stdout else ""
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = perf_counter() - before
-    answer = json.loads(out)
-    if status or answer["status"] != "final":
+    closed = measured(command, {"REDISU_NOW": "2026-11-04T08:00:00Z"})
+    answer = json.loads(closed.output)
+    if closed.status or answer["status"] != "final":
         raise RuntimeError(f"the month did not become final: {json.dumps(answer['problems'])[:2000]}")
-    return Measured(seconds, usage.ru_maxrss / 1024)
+    return closed

@@ -4,7 +4,6 @@ The million rows take about ten minutes, because a live key may ask 20 times a s
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from bench.measured import measured
 from bench.model import Row
 from redisu_pipeline.common import clock
 from redisu_pipeline.common.periods import Month
@@ -55,7 +55,7 @@ prices = {{ usd = 19900 }}
 
 
 @dataclass(frozen=True)
-class Measured:
+class _Synced:
     """One run of the command: its JSON, wall seconds from start to exit, and peak memory in MB."""
 
     report: Mapping[str, Any]
@@ -108,13 +108,13 @@ def _million() -> Iterator[Row]:
         url = server.stdout.readline().strip()
         first = Month.containing(clock.now()).shift(-MONTHS).first_day
         with _folder(url, str(first)) as config:
-            measured = _sync(config, "rk_live_ledger")
+            synced = _sync(config, "rk_live_ledger")
     finally:
         server.kill()
         server.communicate()
-    landed = measured.tables["balance_transactions"]["rows"]
-    figure = f"{measured.peak_mb} MB ({landed:,} rows, {measured.seconds:.0f} s)"
-    small = landed == MILLION and measured.peak_mb < 600
+    landed = synced.tables["balance_transactions"]["rows"]
+    figure = f"{synced.peak_mb} MB ({landed:,} rows, {synced.seconds:.0f} s)"
+    small = landed == MILLION and synced.peak_mb < 600
     yield Row("peak memory at 1M balance transactions", figure, "< 600 MB", small)
 
 
@@ -142,22 +142,13 @@ def _folder(url: str, start_day: str) -> Iterator[Path]:
         yield path
 
 
-def _sync(config: Path, key: str) -> Measured:
-    """Run ``redisu sync`` as a user does, and ask the kernel for its peak memory."""
+def _sync(config: Path, key: str) -> _Synced:
     command = [sys.executable, "-c", "from redisu_pipeline.cli import main; main()", "sync", "--json"]
-    begun = time.monotonic()
-    with tempfile.TemporaryFile() as output:
-        child = subprocess.Popen(
-            [*command, "--config", str(config)], stdout=output, env={**os.environ, "STRIPE_API_KEY_US": key}
-        )
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.monotonic() - begun
-        output.seek(0)
-        report = json.loads(output.read())
+    synced = measured([*command, "--config", str(config)], {"STRIPE_API_KEY_US": key})
+    report = json.loads(synced.output)
     if not report["ok"]:
         raise RuntimeError(f"the sync failed: {report['problems']}")
-    return Measured(report, seconds, usage.ru_maxrss // 1024)
+    return _Synced(report, synced.seconds, round(synced.mebibytes * 2**20 / 10**6))
 
 
 class _Watch:
