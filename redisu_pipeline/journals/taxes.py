@@ -42,11 +42,13 @@ def of_invoices(books: Books, invoices: Frame) -> Frame:
     return _by_place(both)
 
 
+_OF_INVOICE = ("currency", "presentment_currency", "rate_e8")
+"""The same in every tax of an invoice: as keys of a group they cost less than as its least ones."""
+
+
 def _by_place(taxes: Frame) -> Frame:
-    summed = taxes.group_by("invoice", "country", "state").agg(
-        nw.col("amount").sum(),
-        nw.col("presentment").sum(),
-        *[nw.col(name).min() for name in ("currency", "presentment_currency", "rate_e8")],
+    summed = taxes.group_by("invoice", "country", "state", *_OF_INVOICE).agg(
+        nw.col("amount").sum(), nw.col("presentment").sum()
     )
     return summed.with_columns(nw.col("invoice").alias("id"), *_place())
 
