@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from redisu_pipeline.tax.model import Books, CreditNote, Invoice, Movement, Place, Refund, TaxLine
+from redisu_pipeline.tax.model import Books, CreditNote, Invoice, Movement, Place, Refund, TaxLine, once
 
 _DEAD = ("failed", "canceled")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Share:
     """A tax rate's part of a document."""
 
@@ -28,7 +28,7 @@ class _Share:
 _Shares = Mapping[str, _Share]  # by tax rate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Return:
     """Something that goes back: ``at`` is its turn, ``counted`` and ``undone`` when its tax moves; see module."""
 
@@ -40,6 +40,7 @@ class _Return:
     shares: _Shares | None
 
 
+@once
 def movements(books: Books) -> Iterator[Movement]:
     """Yield every movement of tax of every paid invoice, sales and returns."""
     taxes, note_taxes = _by_document(books.invoice_taxes), _by_document(books.credit_note_taxes)

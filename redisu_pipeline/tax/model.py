@@ -4,10 +4,15 @@ Two sources tell of tax. The itemised report has automatic tax, a day late; invo
 tax at once, but a refund carries no split. Every movement is taken from one of them only (see jurisdictions.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import NamedTuple
+from datetime import UTC, date, datetime, timedelta
+from functools import cache, wraps
+from typing import Any, NamedTuple, TypeVar
+
+from redisu_pipeline.common.periods import Month
+
+T = TypeVar("T")
 
 UNKNOWN = "unknown"
 """Stands for a tax type that neither the report nor a tax rate tells; a check lists it."""
@@ -22,7 +27,7 @@ class Place(NamedTuple):
     currency: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TaxLine:
     """One tax on one line of an invoice or credit note. ``rate`` is the tax rate's id."""
 
@@ -35,7 +40,7 @@ class TaxLine:
     reason: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Invoice:
     """An invoice as far as tax goes. ``at`` is `effective_at`; ``country`` the buyer's."""
 
@@ -50,7 +55,7 @@ class Invoice:
     exempt: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Refund:
     """A refund: ``at`` decides its turn among the returns, its tax counts when the money moved and moved back."""
 
@@ -63,7 +68,7 @@ class Refund:
     failed: datetime | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CreditNote:
     """A credit note: ``refunds`` are the refunds linked to it with the amount of each."""
 
@@ -78,7 +83,7 @@ class CreditNote:
     to_balance: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ReportRow:
     """A row of the itemised report."""
 
@@ -93,7 +98,7 @@ class ReportRow:
     reason: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Registration:
     """Where Stripe Tax collects: ``until`` is None while it does. ``state`` is empty for a whole country."""
 
@@ -132,9 +137,10 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Books:
-    """All that one account's tax is derived from. ``sales`` names the invoice behind each id that a report prints.
+    """What an account's tax is derived from, or a slice of it: some of the sales with all that belongs to them.
 
-    What happened before ``since`` may be missing from it.
+    ``sales`` names the invoice behind each id that a report prints. Coverage and registrations are the account's in
+    every slice. What happened before ``since`` may be missing.
     """
 
     account: str
@@ -149,6 +155,12 @@ class Books:
     report: Sequence[ReportRow] = ()
     registrations: Sequence[Registration] = ()
     sales: Mapping[str, str] = field(default_factory=dict)
+    worked_out: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What ``once`` keeps."""
+
+    def month(self, at: datetime) -> Month:
+        """Return the month of the books that an instant falls in."""
+        return _month_of_day(at.date(), self.timezone) or Month.containing(at, self.timezone)
 
     def is_manual(self, source_id: str) -> bool:
         """Whether the id belongs to a sale whose tax we computed ourselves."""
@@ -156,7 +168,28 @@ class Books:
         return invoice is not None and not invoice.automatic
 
 
-@dataclass(frozen=True)
+@cache
+def _month_of_day(day: date, timezone: str) -> Month | None:
+    """Return the month that a whole day of UTC falls in; None when it falls in two."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    first, last = (Month.containing(at, timezone) for at in (start, start + timedelta(days=1, microseconds=-1)))
+    return first if first == last else None
+
+
+def once(work: Callable[[Books], Iterable[T]]) -> Callable[[Books], Sequence[T]]:
+    """Let ``work`` be done once for each books: rows and every check ask for the same movements."""
+
+    @wraps(work)
+    def kept(books: Books) -> Sequence[T]:
+        if work.__name__ not in books.worked_out:
+            books.worked_out[work.__name__] = tuple(work(books))
+        found: Sequence[T] = books.worked_out[work.__name__]
+        return found
+
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
 class Movement:
     """Tax that became payable (positive) or was given back (negative) at ``at``; ``taxable`` likewise.
 
@@ -186,7 +219,7 @@ class JurisdictionRow:
     until: datetime | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Something that a check found: the objects concerned, in one sentence. ``month`` is empty where none applies."""
 

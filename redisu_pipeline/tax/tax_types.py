@@ -30,12 +30,20 @@ class TaxTypes:
             self._named[*place, rate["display_name"] or ""] = rate["tax_type"]
             self._placed.setdefault(place, set()).add(rate["tax_type"])
 
-    def of(self, row: Mapping[str, Any]) -> str:
-        """Return the type of a row of `tax_transactions`; UNKNOWN when nothing tells it."""
-        if row["tax_type"]:
-            return str(row["tax_type"])
-        place = _key(row["country_code"], row["state_code"], row["jurisdiction_level"], row["jurisdiction_name"])
-        name = row["tax_name"] or ""
+    def of(
+        self,
+        country: str | None,
+        state: str | None,
+        level: str | None,
+        jurisdiction: str | None,
+        name: str | None,
+        tax_type: str | None,
+    ) -> str:
+        """Return the type of a row of `tax_transactions` by what it prints; UNKNOWN when nothing tells it."""
+        if tax_type:
+            return tax_type
+        place = _key(country, state, level, jurisdiction)
+        name = name or ""
         placed = self._placed.get(place, set())
         return self._named.get((*place, name)) or (next(iter(placed)) if len(placed) == 1 else "") or _by_name(name)
 
