@@ -129,7 +129,7 @@ class Shop:
                 row.source,
                 row.complete,
             )
-            for row in by_jurisdiction(books, [period])[period]
+            for row in by_jurisdiction([books], [period])[period]
         ]
 
 

@@ -78,7 +78,7 @@ def books(**other: Any) -> Books:
 
 def found(what: Books) -> dict[str, list[Finding]]:
     sorted_out: dict[str, list[Finding]] = {}
-    for one in findings_of(what, NOW):
+    for one in findings_of([what], NOW):
         sorted_out.setdefault(one.check, []).append(one)
     return sorted_out
 
@@ -212,7 +212,7 @@ class TestTaxOfReturns:
 
 def test_a_report_row_of_a_manual_sale_is_left_to_the_invoices() -> None:
     what = books(report=(printed(), printed("in_il", 1800, place=VAT)))
-    rows = by_jurisdiction(what, [Month(2026, 10)])[Month(2026, 10)]
+    rows = by_jurisdiction([what], [Month(2026, 10)])[Month(2026, 10)]
     assert {(row.place.country, row.source, row.collected) for row in rows} == {
         ("IL", "invoice", 1800),
         ("US", "report", 825),
@@ -223,12 +223,12 @@ def test_what_the_report_has_not_reached_comes_from_the_invoices_once() -> None:
     late = replace(COVERED, reported_until=SOLD)
     (row,) = (
         row
-        for row in by_jurisdiction(books(coverage=late, report=()), [Month(2026, 10)])[Month(2026, 10)]
+        for row in by_jurisdiction([books(coverage=late, report=())], [Month(2026, 10)])[Month(2026, 10)]
         if row.place == NY
     )
     assert (row.source, row.collected, row.complete, row.until) == ("invoice", 825, False, SOLD)
     printed_early = books(coverage=late, report=(printed(at=SOLD - timedelta(seconds=1)),))
-    rows = [row for row in by_jurisdiction(printed_early, [Month(2026, 10)])[Month(2026, 10)] if row.place == NY]
+    rows = [row for row in by_jurisdiction([printed_early], [Month(2026, 10)])[Month(2026, 10)] if row.place == NY]
     assert [(row.source, row.collected) for row in rows] == [("report", 825)]
 
 
@@ -236,7 +236,7 @@ def test_the_base_of_several_jurisdictions_of_a_line_counts_once() -> None:
     city = printed(amount=450, id="taxrow_2")
     (row,) = (
         row
-        for row in by_jurisdiction(books(report=(printed(), city)), [Month(2026, 10)])[Month(2026, 10)]
+        for row in by_jurisdiction([books(report=(printed(), city))], [Month(2026, 10)])[Month(2026, 10)]
         if row.place == NY
     )
     assert (row.taxable, row.collected) == (10000, 1275)

@@ -13,7 +13,7 @@ from redisu_pipeline.lake.derived import Derivation
 from redisu_pipeline.lake.storage import open_storage
 from redisu_pipeline.tax import derive as deriving
 
-READ = deriving.read_books
+READ = deriving.read_slices
 MINUTES = timedelta(minutes=20)
 
 
@@ -44,7 +44,7 @@ def test_a_sync_without_changes_moves_the_reach_as_a_whole_derivation_would(
     before = open_rows(town, "il")
     town.advance(seconds=MINUTES.total_seconds())
     with monkeypatch.context() as patch:
-        patch.setattr(deriving, "read_books", forbidden)
+        patch.setattr(deriving, "read_slices", forbidden)
         report = town.sync()
     assert report.problems == ()
     assert {name: account.notes for name, account in report.accounts.items()} == said
@@ -67,7 +67,7 @@ def test_a_table_that_was_edited_by_hand_is_derived_again(town: Town, monkeypatc
     with open(path, "ab") as file:
         file.write(b"edited")
     read = []
-    monkeypatch.setattr(deriving, "read_books", lambda *arguments: read.append(arguments[1].name) or READ(*arguments))
+    monkeypatch.setattr(deriving, "read_slices", lambda *arguments: read.append(arguments[1].name) or READ(*arguments))
     assert town.sync().problems == ()
     assert read == ["il"]
     assert files(town)[path].endswith(b"PAR1")
@@ -78,7 +78,7 @@ def test_on_another_day_the_books_are_read_for_what_comes_with_time(
     town: Town, monkeypatch: pytest.MonkeyPatch, passed: dict[str, float]
 ) -> None:
     read = []
-    monkeypatch.setattr(deriving, "read_books", lambda *arguments: read.append(arguments[1].name) or READ(*arguments))
+    monkeypatch.setattr(deriving, "read_slices", lambda *arguments: read.append(arguments[1].name) or READ(*arguments))
     town.advance(**passed)
     assert town.sync().problems == ()
     assert sorted(read) == ["il", "us"]

@@ -16,9 +16,9 @@ from redisu_pipeline.lake.locks import writer_lock
 from redisu_pipeline.lake.manifest import FileEntry, read_manifest
 from redisu_pipeline.lake.storage import Storage
 from redisu_pipeline.resources.pipeline import PipelineResource
-from redisu_pipeline.tax.checks import CHECKS, Check
+from redisu_pipeline.tax.checks import CHECKS, Check, Findings
 from redisu_pipeline.tax.derive import derive
-from redisu_pipeline.tax.inputs import coverage_of, read_books
+from redisu_pipeline.tax.inputs import coverage_of, read_slices
 from redisu_pipeline.tax.model import Coverage, Finding
 from redisu_pipeline.tax.table import TAX_BY_JURISDICTION
 
@@ -140,16 +140,16 @@ def tax_checks() -> dg.AssetChecksDefinition:
     def checks(context: dg.AssetCheckExecutionContext, pipeline: PipelineResource) -> Iterator[dg.AssetCheckResult]:
         settings, storage, now = pipeline.settings(), pipeline.storage(), clock.now()
         chosen = [CHECKS[key.name] for key in context.selected_asset_check_keys]
-        found: dict[str, dict[str, Sequence[Finding]]] = {check.name: {} for check in chosen}
+        found = {account: Findings(now, chosen) for account in settings.accounts}
         try:
-            for account in settings.accounts.values():
-                books = read_books(storage, account)
-                for check in chosen:
-                    found[check.name][account.name] = list(check.find(books, now))
+            for name, account in settings.accounts.items():
+                for books in read_slices(storage, account):
+                    found[name].add(books)
+                    del books  # or it would be in memory beside the next
         except Refusal as refusal:
             raise dg.Failure(description=str(refusal), allow_retries=False) from None
         for check in chosen:
-            yield check_result(check, found[check.name])
+            yield check_result(check, {name: findings.of(check) for name, findings in found.items()})
 
     return checks
 

@@ -1,10 +1,11 @@
 """What must hold of the tax of one account: pure checks, each returning findings that name the objects concerned.
 
 A finding is a thing for a person to decide on, not a reason to stop a sync; which of them stand in the way of a close
-is for the asset checks and controls to say (``Check.severe``).
+is for the asset checks and controls to say (``Check.severe``). A check looks at a slice of the books at a time, and
+``Check.merge`` says what its findings are for the whole: the same however many slices there are.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from redisu_pipeline.common.periods import Month
 from redisu_pipeline.tables.sales import TAXABILITY
 from redisu_pipeline.tax.invoiced import movements
 from redisu_pipeline.tax.jurisdictions import INVOICE, REPORT, reported
+from redisu_pipeline.tax.merging import Agreed, Merge, Merged, Summary, Together, United
 from redisu_pipeline.tax.model import UNKNOWN, Books, Coverage, Finding, Invoice, Movement, Place, TaxLine
 
 ISRAEL = "IL"
@@ -29,35 +31,61 @@ RECENT = timedelta(days=92)
 
 @dataclass(frozen=True)
 class Check:
-    """One check: ``doc`` says what must hold. A ``severe`` finding must not reach the books undecided."""
+    """One check: ``doc`` says what must hold. A ``severe`` finding must not reach the books undecided.
+
+    ``find`` looks at a slice, ``merge`` makes its findings of what it found in each.
+    """
 
     name: str
     doc: str
     find: Callable[[Books, datetime], Iterator[Finding]]
+    merge: Merge = Together
     severe: bool = False
 
 
-def findings_of(books: Books, now: datetime) -> Iterator[Finding]:
-    """Yield what every check finds at ``now``."""
-    for check in CHECKS.values():
-        yield from check.find(books, now)
+class Findings:
+    """What checks find at ``now``, slice by slice; ``shown`` is how many of a check's findings will be shown of all."""
+
+    def __init__(self, now: datetime, checks: Iterable[Check], shown: int | None = None) -> None:
+        self._now = now
+        self._merged: dict[str, tuple[Check, Merged]] = {one.name: (one, one.merge(shown)) for one in checks}
+
+    def add(self, books: Books) -> None:
+        """Look at one slice."""
+        for check, merged in self._merged.values():
+            merged.add(check.find(books, self._now))
+
+    def of(self, check: Check) -> list[Finding]:
+        """Return what one of the checks found."""
+        return self._merged[check.name][1].findings()
+
+    def summaries(self) -> dict[str, Summary]:
+        """Return what every check found in short, in the order of the checks."""
+        return {name: merged.summary() for name, (_, merged) in self._merged.items()}
+
+
+def findings_of(slices: Iterable[Books], now: datetime) -> list[Finding]:
+    """Return what every check finds at ``now``, for who wants nothing else of the slices."""
+    found = Findings(now, CHECKS.values())
+    for books in slices:
+        found.add(books)
+    return [finding for check in CHECKS.values() for finding in found.of(check)]
 
 
 # -- report and invoices -----------------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(slots=True)
 class _Sides:
-    """What the two sides say of one sale in one month and jurisdiction, and how many taxes each says it in."""
+    """What the two sides say of one sale in one month and jurisdiction."""
 
-    amounts: Counter[str] = field(default_factory=Counter)
-    taxes: Counter[str] = field(default_factory=Counter)
-    names: set[str] = field(default_factory=set)
+    theirs: list[Movement] = field(default_factory=list)
+    ours: list[Movement] = field(default_factory=list)
 
-    def add(self, one: Movement, source: str) -> None:
-        self.amounts[source] += one.tax
-        self.taxes[source] += 1
-        self.names.update(one.documents)
+    def ids(self, sale: str) -> tuple[str, ...]:
+        """Return the objects concerned: the sale, where no side names it, and what the sides name."""
+        names = {name for one in (*self.theirs, *self.ours) for name in one.documents}
+        return (*sorted({sale} - names), *sorted(names))
 
 
 def report_differs(books: Books, _now: datetime) -> Iterator[Finding]:
@@ -67,19 +95,19 @@ def report_differs(books: Books, _now: datetime) -> Iterator[Finding]:
     """
     if books.coverage.reported_until is None:
         return
-    sides: dict[tuple[str, str, Place, bool], _Sides] = defaultdict(_Sides)
+    sides: dict[tuple[Month, str, Place, bool], _Sides] = defaultdict(_Sides)
     for one, source in _both(books):
         if one.tax:
-            month = str(Month.containing(one.at, books.timezone))
-            sides[month, one.sale, one.place, one.tax > 0].add(one, source)
+            side = sides[books.month(one.at), one.sale, one.place, one.tax > 0]
+            (side.theirs if source == REPORT else side.ours).append(one)
     for (month, sale, place, collected), side in sorted(sides.items(), key=lambda item: item[0]):
-        theirs, ours = side.amounts[REPORT], side.amounts[INVOICE]
-        if abs(theirs - ours) > TOLERANCE_PER_TAX * max(side.taxes.values()):
+        theirs, ours = (sum(one.tax for one in told) for told in (side.theirs, side.ours))
+        if abs(theirs - ours) > TOLERANCE_PER_TAX * max(len(side.theirs), len(side.ours)):
             where = " ".join(filter(None, (place.country, place.state, place.tax_type)))
             what = "collected" if collected else "given back"
             amounts = f"{show(theirs, place.currency)} in the report, {show(ours, place.currency)}"
-            ids = tuple(sorted({sale} - side.names)) + tuple(sorted(side.names))
-            yield Finding("report_differs", month, ids, f"{where} {what}: {amounts} by the invoices")
+            message = f"{where} {what}: {amounts} by the invoices"
+            yield Finding("report_differs", str(month), side.ids(sale), message)
 
 
 def _both(books: Books) -> Iterator[tuple[Movement, str]]:
@@ -149,7 +177,7 @@ def refunded_twice(books: Books, _now: datetime) -> Iterator[Finding]:
     for refund in books.refunds:
         notes = loose.get((refund.invoice, refund.amount), []) if refund.status == "succeeded" else []
         if notes and refund.id not in linked:
-            month = str(Month.containing(refund.at, books.timezone))
+            month = str(books.month(refund.at))
             message = f"{refund.id} and {notes[0]} give back the same money unlinked: its tax is reduced twice"
             yield Finding("refunded_twice", month, (refund.id, notes.pop(0), refund.invoice), message)
 
@@ -158,16 +186,22 @@ def refunded_twice(books: Books, _now: datetime) -> Iterator[Finding]:
 
 
 def tax_without_registration(books: Books, _now: datetime) -> Iterator[Finding]:
-    """Tell automatic tax that was collected where no registration was active at the time."""
-    found: dict[tuple[str, str, str], list[Movement]] = defaultdict(list)
+    """Tell automatic tax that was collected where no registration was active at the time, a jurisdiction a finding.
+
+    The message is only the jurisdiction: how many sales it is takes all slices to say.
+    """
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
     for one in _automatic_sales(books):
         if not any(r.covers(one.place.country, one.place.state, one.at) for r in books.registrations):
-            found[str(Month.containing(one.at, books.timezone)), one.place.country, one.place.state].append(one)
-    for (month, country, state), taxes in sorted(found.items()):
-        sales = tuple(sorted({one.sale for one in taxes}))
-        where = f"{country} {state}".strip()
-        message = f"tax of {where} was collected on {len(sales)} sales without an active registration there"
-        yield Finding("tax_without_registration", month, sales, message)
+            where = f"{one.place.country} {one.place.state}".strip()
+            found[str(books.month(one.at)), where].add(one.sale)
+    for (month, where), sales in found.items():
+        yield Finding("tax_without_registration", month, tuple(sales), where)
+
+
+class _Unregistered(United):
+    def sentence(self, message: str, ids: int) -> str:
+        return f"tax of {message} was collected on {ids} sales without an active registration there"
 
 
 def registration_without_tax(books: Books, now: datetime) -> Iterator[Finding]:
@@ -210,8 +244,8 @@ def unknown_reason(books: Books, _now: datetime) -> Iterator[Finding]:
             found[f"taxability_reason {row.reason!r} is not documented"].add(row.source_id)
         if row.tax and row.place.tax_type == UNKNOWN:
             found[_TYPELESS].add(row.source_id)
-    for message, ids in sorted(found.items()):
-        yield Finding("unknown_reason", "", tuple(sorted(ids)), message)
+    for message, ids in found.items():
+        yield Finding("unknown_reason", "", tuple(ids), message)
 
 
 _TYPELESS = "neither the report nor a tax rate tells the type of a tax"
@@ -229,7 +263,7 @@ def _lines(books: Books) -> Mapping[str, list[TaxLine]]:
 
 
 def _month(books: Books, invoice: Invoice) -> str:
-    return str(Month.containing(invoice.at, books.timezone)) if invoice.at else ""
+    return str(books.month(invoice.at)) if invoice.at else ""
 
 
 CHECKS: Mapping[str, Check] = MappingProxyType(
@@ -242,7 +276,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
                 report_differs,
                 severe=True,
             ),
-            Check("report_is_late", "The tax report reaches to less than 36 hours ago.", report_is_late),
+            Check("report_is_late", "The tax report reaches to less than 36 hours ago.", report_is_late, Agreed),
             Check("israeli_without_vat", "Every Israeli buyer was charged Israeli VAT.", israeli_without_vat),
             Check(
                 "manual_rate_abroad",
@@ -254,17 +288,20 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
                 "tax_without_registration",
                 "Tax is collected only where a registration is active.",
                 tax_without_registration,
+                _Unregistered,
                 severe=True,
             ),
             Check(
                 "registration_without_tax",
                 "Every active registration brought in tax in the last three months.",
                 registration_without_tax,
+                Agreed,
             ),
             Check(
                 "unknown_reason",
                 "Every taxability_reason is documented, and the type of every tax is known.",
                 unknown_reason,
+                United,
                 severe=True,
             ),
             Check(

@@ -12,13 +12,13 @@ from redisu_pipeline.lake.derived import Derivation, DerivedMonth, write_months
 from redisu_pipeline.lake.manifest import Cursor, Manifest, read_manifest
 from redisu_pipeline.lake.storage import Storage
 from redisu_pipeline.tables.registry import RESOURCE_OF
-from redisu_pipeline.tax.checks import findings_of, lateness, report_is_late
-from redisu_pipeline.tax.inputs import SOURCES, coverage_of, read_books
-from redisu_pipeline.tax.jurisdictions import by_jurisdiction
-from redisu_pipeline.tax.model import Coverage
+from redisu_pipeline.tax.checks import CHECKS, Findings, lateness, report_is_late
+from redisu_pipeline.tax.inputs import SOURCES, coverage_of, read_slices
+from redisu_pipeline.tax.jurisdictions import Jurisdictions
+from redisu_pipeline.tax.model import Coverage, JurisdictionRow
 from redisu_pipeline.tax.moving_on import INVOICED, OPEN_FROM, SAID, UNDER, circumstances, moved_on, reach
 from redisu_pipeline.tax.table import TAX_BY_JURISDICTION, sums_of, to_arrow
-from redisu_pipeline.tax.words import notes_of
+from redisu_pipeline.tax.words import SHOWN, lines_of, notes_of
 
 LOOK_BACK = 3
 """Months before this one whose findings a sync tells; the asset checks look at all."""
@@ -43,7 +43,7 @@ def derive(derivation: Derivation, account: Account, *, only: Iterable[Month] | 
     moved = reach(manifest, sources, circumstances(coverage, now, account.timezone), coverage) if only is None else None
     months = moved_on(storage, manifest, moved, account.timezone) if manifest and moved else None
     if manifest is None or months is None:
-        return _derived(derivation, account, manifest, sources, only)
+        return _derived(derivation, account, manifest, sources, coverage, only)
     said = manifest.cursor.extra[SAID]
     unfinished = [Month.parse(month) for month in months]
     cursor = _cursor(sources, coverage, unfinished, account.timezone, said, now)
@@ -56,6 +56,7 @@ def _derived(
     account: Account,
     manifest: Manifest | None,
     sources: Mapping[str, str],
+    coverage: Coverage,
     only: Iterable[Month] | None,
 ) -> Derived:
     now = derivation.now
@@ -63,16 +64,27 @@ def _derived(
     first = min(_first_touched(manifest, sources, account.first_month), this)
     months = list(only) if only is not None else months_between(max(first, account.first_month), this)
     since = min([*months, max(this.shift(-LOOK_BACK), account.first_month)])
-    books = read_books(derivation.storage, account, since.bounds(account.timezone)[0])
-    rows = by_jurisdiction(books, months)
+    rows, said = _looked_at(derivation, account, since, months)
     derived = {str(month): DerivedMonth(to_arrow(account.name, rows[month]), sums_of(rows[month])) for month in months}
-    said = notes_of(one for one in findings_of(books, now) if one.check != report_is_late.__name__)
     if only is None:
-        cursor = _cursor(sources, books.coverage, months, account.timezone, "\n".join(said), now)
+        cursor = _cursor(sources, coverage, months, account.timezone, "\n".join(said), now)
     else:  # the other months have not been looked at
         cursor = _unmoved(manifest)
     changed = write_months(derivation, TAX_BY_JURISDICTION, derived, cursor)
-    return Derived(changed, (*_lateness(books.coverage, now), *said))
+    return Derived(changed, (*_lateness(coverage, now), *said))
+
+
+def _looked_at(
+    derivation: Derivation, account: Account, since: Month, months: Iterable[Month]
+) -> tuple[dict[Month, list[JurisdictionRow]], tuple[str, ...]]:
+    """Return the rows of ``months`` and what is said from ``since`` on; each slice of the books is read once."""
+    checks = [check for check in CHECKS.values() if check.find is not report_is_late]
+    sums, found = Jurisdictions(months), Findings(derivation.now, checks, SHOWN)
+    for books in read_slices(derivation.storage, account, since.bounds(account.timezone)[0]):
+        sums.add(books)
+        found.add(books)
+        del books  # or it would be in memory beside the next
+    return sums.rows(), lines_of(found.summaries())
 
 
 def _lateness(coverage: Coverage, now: datetime) -> tuple[str, ...]:

@@ -6,17 +6,18 @@ and a document that the report has printed is not taken from the invoices as wel
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.tax.invoiced import movements
-from redisu_pipeline.tax.model import Books, JurisdictionRow, Movement, Place
+from redisu_pipeline.tax.model import Books, JurisdictionRow, Movement, Place, once
 
 REPORT, INVOICE = "report", "invoice"
 
 
+@once
 def reported(books: Books) -> Iterator[Movement]:
     """Yield the report's movements of automatic tax; rows of a sale with a manual rate are left to the invoices."""
     for row in books.report:
@@ -29,13 +30,16 @@ def invoiced(books: Books) -> Iterator[tuple[Movement, bool]]:
     """Yield the movements that are taken from invoices, each with whether it is provisional until the report has it."""
     # A refund that fails is printed twice, with both signs: what was printed says nothing about the other.
     printed = {(row.source_id, row.tax > 0) for row in books.report}
-    sessions: dict[str, set[str]] = defaultdict(set)
-    for session, invoice in books.sales.items():
-        sessions[invoice].add(session)
+    sessions: dict[str, list[str]] = defaultdict(list)
+    for name, invoice in books.sales.items() if printed else ():
+        if name.startswith("cs_"):
+            sessions[invoice].append(name)
     for one in movements(books):
         if not books.invoices[one.sale].automatic:
             yield one, False
-        elif not books.coverage.reported(one.at) and not printed & {(i, one.tax > 0) for i in _names(one, sessions)}:
+        elif not books.coverage.reported(one.at) and not any(
+            (i, one.tax > 0) in printed for i in _names(one, sessions)
+        ):
             yield one, _awaited(books, one.at)
 
 
@@ -45,17 +49,21 @@ def _awaited(books: Books, at: datetime) -> bool:
     return not books.coverage.note and (start is None or at >= start)
 
 
-def _names(one: Movement, sessions: dict[str, set[str]]) -> set[str]:
-    """Return the ids under which the report may print this movement; of a sale its checkout session's, too."""
-    names = set(one.documents)
-    return names | {i for i in sessions[one.sale] if i.startswith("cs_")} if one.sale in names else names
+def _names(one: Movement, sessions: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield the ids under which the report may print this movement; of a sale its checkout session's, too."""
+    yield from one.documents
+    if one.sale in one.documents:
+        yield from sessions.get(one.sale, ())
 
 
-@dataclass
+@dataclass(slots=True)
 class _Sums:
+    """``lines`` holds the bases of a slice by document and line, until they are summed up in ``taxable``."""
+
     collected: int = 0
     refunded: int = 0
-    taxable: dict[tuple[tuple[str, ...], str, bool], int] = field(default_factory=dict)
+    taxable: int = 0
+    lines: dict[tuple[tuple[str, ...], str, bool], int] = field(default_factory=dict)
     untils: set[datetime | None] = field(default_factory=set)
 
     def add(self, one: Movement, until: datetime | None) -> None:
@@ -65,8 +73,13 @@ class _Sums:
             self.refunded -= one.tax
         # A line's base repeats on each of its jurisdictions: it counts once.
         place = (one.documents, one.line, one.taxable < 0)
-        self.taxable[place] = max(self.taxable.get(place, 0), one.taxable, key=abs)
+        self.lines[place] = max(self.lines.get(place, 0), one.taxable, key=abs)
         self.untils.add(until)
+
+    def sum_up(self) -> None:
+        """Forget the lines: a document is in one slice only."""
+        self.taxable += sum(self.lines.values())
+        self.lines.clear()
 
     @property
     def until(self) -> datetime | None:
@@ -74,29 +87,44 @@ class _Sums:
         return None if None in self.untils else min((until for until in self.untils if until), default=None)
 
 
-def by_jurisdiction(books: Books, months: Iterable[Month]) -> dict[Month, list[JurisdictionRow]]:
-    """Return the rows of each of ``months`` (cut in the account's zone), ordered; a month without tax has none.
+class Jurisdictions:
+    """Adds up the tax of the months (cut in the account's zone), slice by slice."""
 
-    `collected` is tax that became payable: sales, and returns that were undone. `refunded` is tax given back.
-    """
-    wanted = set(months)
-    sums: dict[tuple[Month, Place, str], _Sums] = defaultdict(_Sums)
-    coverage = books.coverage
-    for one in reported(books):
-        _add(sums, books, one, REPORT, coverage.reported_until)
-    for one, provisional in invoiced(books):
-        _add(sums, books, one, INVOICE, coverage.reported_until if provisional else coverage.invoiced_until)
-    found: dict[Month, list[JurisdictionRow]] = {month: [] for month in wanted}
-    for (month, place, source), total in sorted(sums.items(), key=lambda item: item[0]):
-        if month in wanted and (total.collected or total.refunded):
-            found[month].append(_row(month, place, source, total, books.timezone))
-    return found
+    def __init__(self, months: Iterable[Month]) -> None:
+        self._months, self._timezone = frozenset(months), ""
+        self._sums: dict[tuple[Month, Place, str], _Sums] = defaultdict(_Sums)
+
+    def add(self, books: Books) -> None:
+        """Add what one slice tells."""
+        coverage, self._timezone = books.coverage, books.timezone
+        for one in reported(books):
+            if (month := books.month(one.at)) in self._months:
+                self._sums[month, one.place, REPORT].add(one, coverage.reported_until)
+        for one, provisional in invoiced(books):
+            if (month := books.month(one.at)) in self._months:
+                until = coverage.reported_until if provisional else coverage.invoiced_until
+                self._sums[month, one.place, INVOICE].add(one, until)
+        for sums in self._sums.values():
+            sums.sum_up()
+
+    def rows(self) -> dict[Month, list[JurisdictionRow]]:
+        """Return the rows of each month, ordered; a month without tax has none.
+
+        `collected` is tax that became payable: sales, and returns that were undone. `refunded` is tax given back.
+        """
+        found: dict[Month, list[JurisdictionRow]] = {month: [] for month in self._months}
+        for (month, place, source), total in sorted(self._sums.items(), key=lambda item: item[0]):
+            if total.collected or total.refunded:
+                found[month].append(_row(month, place, source, total, self._timezone))
+        return found
 
 
-def _add(
-    sums: dict[tuple[Month, Place, str], _Sums], books: Books, one: Movement, source: str, until: datetime | None
-) -> None:
-    sums[Month.containing(one.at, books.timezone), one.place, source].add(one, until)
+def by_jurisdiction(slices: Iterable[Books], months: Iterable[Month]) -> dict[Month, list[JurisdictionRow]]:
+    """Return the rows of each of ``months``, for who wants nothing else of the slices."""
+    sums = Jurisdictions(months)
+    for books in slices:
+        sums.add(books)
+    return sums.rows()
 
 
 def _row(month: Month, place: Place, source: str, total: _Sums, timezone: str) -> JurisdictionRow:
@@ -104,7 +132,7 @@ def _row(month: Month, place: Place, source: str, total: _Sums, timezone: str) -
     return JurisdictionRow(
         period=str(month),
         place=place,
-        taxable=sum(total.taxable.values()),
+        taxable=total.taxable,
         collected=total.collected,
         refunded=total.refunded,
         source=source,
