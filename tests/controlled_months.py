@@ -11,6 +11,7 @@ import narwhals as nw
 import polars as pl
 import pytest
 import world
+from whole_tax import by_jurisdiction, tax_books
 
 from redisu_pipeline.close.books import read_books
 from redisu_pipeline.close.pins import Pins, pin
@@ -36,8 +37,6 @@ from redisu_pipeline.journals.derive import Derived, derive
 from redisu_pipeline.journals.lines import Heading, key_of, lines_of
 from redisu_pipeline.journals.model import JournalLine
 from redisu_pipeline.lake.storage import Storage, open_storage
-from redisu_pipeline.tax.inputs import read_books as read_tax
-from redisu_pipeline.tax.jurisdictions import by_jurisdiction
 
 RATES = {"USD": Decimal(1), "EUR": Decimal("1.1"), "GBP": Decimal("1.25"), "JPY": Decimal("0.0067"), "ILS": Decimal(1)}
 
@@ -117,7 +116,7 @@ class Shop:
         return found
 
     def taxes(self, period: Month) -> list[TaxSum]:
-        books = read_tax(self.storage, self.account, period.bounds(self.account.timezone)[0])
+        books = tax_books(self.storage, self.account, period.bounds(self.account.timezone)[0])
         return [
             TaxSum(
                 row.place.country,

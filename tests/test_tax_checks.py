@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from whole_tax import by_jurisdiction, findings_of
 
 from redisu_pipeline.common.periods import Month
-from redisu_pipeline.tax.checks import CHECKS, findings_of
+from redisu_pipeline.tax.checks import CHECKS
 from redisu_pipeline.tax.invoiced import movements
-from redisu_pipeline.tax.jurisdictions import by_jurisdiction
 from redisu_pipeline.tax.model import (
     Books,
     Coverage,

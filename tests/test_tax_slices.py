@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lakes import SmallLake, configuration
 from tax_lakes import NOW, SINCE, UNTIL, put_sales
+from whole_tax import by_jurisdiction, findings_of, tax_books
 from world import MakeTown, Town
 
 from redisu_pipeline.common.periods import Month
@@ -26,9 +27,8 @@ from redisu_pipeline.lake.storage import Storage, open_storage
 from redisu_pipeline.tax import derive as deriving
 from redisu_pipeline.tax import inputs
 from redisu_pipeline.tax import rows as tax_rows
-from redisu_pipeline.tax.checks import CHECKS, Findings, findings_of
-from redisu_pipeline.tax.inputs import LONG_AGO, read_books, read_slices
-from redisu_pipeline.tax.jurisdictions import by_jurisdiction
+from redisu_pipeline.tax.checks import CHECKS, Findings
+from redisu_pipeline.tax.inputs import LONG_AGO, read_slices
 from redisu_pipeline.tax.model import Books, Finding, JurisdictionRow
 from redisu_pipeline.tax.words import SHOWN, lines_of, notes_of
 
@@ -78,7 +78,7 @@ def test_slices_of_any_sales_tell_what_the_whole_tells(seed: int, sales: int, si
             assert told(lake.storage, account, number, NOW, since) == whole
             slices = list(read_slices(lake.storage, account, since, number=number))
             assert len(slices) == number
-            assert contents(slices) == contents([read_books(lake.storage, account, since)])
+            assert contents(slices) == contents([tax_books(lake.storage, account, since)])
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +102,14 @@ def test_what_is_shown_of_findings_says_what_all_of_them_say(full: tuple[Storage
     found = Findings(NOW, CHECKS.values(), SHOWN)
     for books in read_slices(*full, number=number):
         found.add(books)
-    assert lines_of(found.summaries()) == notes_of(findings_of([read_books(*full)], NOW))
+    assert lines_of(found.summaries()) == notes_of(findings_of([tax_books(*full)], NOW))
     assert all(len(found.of(check)) <= SHOWN or check.name != "report_differs" for check in CHECKS.values())
 
 
 @pytest.mark.parametrize("number", [1, *NUMBERS])
 def test_a_report_row_of_an_unknown_session_is_in_one_slice(full: tuple[Storage, Account], number: int) -> None:
     storage, account = full
-    whole = read_books(storage, account)
+    whole = tax_books(storage, account)
     sessions = {row for row in whole.report if row.source_id.startswith("cs_")}
     unknown = {row for row in sessions if row.source_id not in whole.sales}
     assert unknown and sessions - unknown

@@ -64,14 +64,6 @@ class Findings:
         return {name: merged.summary() for name, (_, merged) in self._merged.items()}
 
 
-def findings_of(slices: Iterable[Books], now: datetime) -> list[Finding]:
-    """Return what every check finds at ``now``, for who wants nothing else of the slices."""
-    found = Findings(now, CHECKS.values())
-    for books in slices:
-        found.add(books)
-    return [finding for check in CHECKS.values() for finding in found.of(check)]
-
-
 # -- report and invoices -----------------------------------------------------------------------------------------------
 
 

@@ -35,16 +35,10 @@ SALES_A_SLICE = 25_000
 """How many sales are Python objects at a time: 2 KB each with all that is worked out from them. Smaller costs time."""
 
 
-def read_books(storage: Storage, account: Account, since: datetime = LONG_AGO) -> Books:
-    """Return what the lake knows of the account's tax from ``since`` on."""
-    (books,) = read_slices(storage, account, since, number=1)
-    return books
-
-
 def read_slices(
     storage: Storage, account: Account, since: datetime = LONG_AGO, *, number: int | None = None
 ) -> Iterator[Books]:
-    """Yield what ``read_books`` returns in slices: each has some of the sales, with all that belongs to them.
+    """Yield what the lake knows of the account's tax from ``since`` on, in slices: whole sales, each in one of them.
 
     There are as many slices as the rows need, or ``number``. Whoever lets go of a slice before asking for the next
     holds one at a time.

@@ -119,14 +119,6 @@ class Jurisdictions:
         return found
 
 
-def by_jurisdiction(slices: Iterable[Books], months: Iterable[Month]) -> dict[Month, list[JurisdictionRow]]:
-    """Return the rows of each of ``months``, for who wants nothing else of the slices."""
-    sums = Jurisdictions(months)
-    for books in slices:
-        sums.add(books)
-    return sums.rows()
-
-
 def _row(month: Month, place: Place, source: str, total: _Sums, timezone: str) -> JurisdictionRow:
     end = month.bounds(timezone)[1]
     return JurisdictionRow(
