@@ -17,7 +17,7 @@ from redisu_pipeline.lake.schemas import ACCOUNT, ARROW_TYPE, BEFORE_START, INST
 from redisu_pipeline.tables.model import Column, Kind, Origin
 
 CURRENCIES = frozenset(code.lower() for code in KNOWN_CURRENCIES)
-_SECONDS = pa.timestamp("s", tz="UTC")
+MICROSECONDS = 1_000_000
 EIGHT_PLACES = Decimal("0.00000001")
 
 
@@ -63,7 +63,7 @@ class Columns:
                 arrays[name] = self._inherited(name, count)
         arrays["account"] = pa.repeat(pa.scalar(self.origins.account), count).cast(ACCOUNT)
         arrays["_synced_at"] = pa.repeat(pa.scalar(self.origins.synced_at, INSTANT), count)
-        arrays[BEFORE_START] = pc.less(arrays["created"].cast(pa.int64()), self.origins.first * 1_000_000)
+        arrays[BEFORE_START] = pc.less(arrays["created"].cast(pa.int64()), self.origins.first * MICROSECONDS)
         arrays["_raw"] = _joined(self.rows.raws)
         schema = schema_of(table)
         for name in set(schema.names) - arrays.keys():
@@ -142,8 +142,10 @@ def _structs(objects: _Objects) -> _Objects:
 
 def to_arrow(kind: Kind, values: list[Any]) -> pa.Array:
     """Return ``values`` of Stripe's JSON as an Arrow array of the lake's type for ``kind``."""
-    if kind is Kind.TIME:
-        return pa.array(values, pa.int64()).cast(_SECONDS).cast(ARROW_TYPE[kind])
-    if kind is Kind.RATE:
+    if values.count(None) == len(values):  # many columns of many pages are empty: this takes a quarter of the time
+        return pa.nulls(len(values), ARROW_TYPE[kind])
+    if kind is Kind.TIME:  # Arrow's own casts from seconds take three times as long
+        values = [None if value is None else value * MICROSECONDS for value in values]
+    elif kind is Kind.RATE:
         values = [None if value is None else value.quantize(EIGHT_PLACES, ROUND_HALF_EVEN) for value in values]
     return pa.array(values, ARROW_TYPE[kind])
