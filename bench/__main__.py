@@ -1,6 +1,7 @@
 """``python -m bench``: every benchmark, as a table and as ``bench/results.json``."""
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from bench.model import Row, document
 
 def _service() -> Iterator[Row]:
     """Measure the service on SQLite and on a PostgreSQL server made for it."""
+    os.sync()  # what other sections wrote is not to be on its way to the disk meanwhile
     with tempfile.TemporaryDirectory() as folder, get_server(Path(folder, "pg"), cleanup_mode="stop") as server:
         postgres = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
         for row in service.run({"sqlite": f"sqlite:///{folder}/redisu.db", "postgres": postgres}):

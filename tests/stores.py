@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -44,7 +45,19 @@ def moto_endpoint() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def seaweed_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("seaweed")
+    with ExitStack() as stack:
+        for starts_left in (2, 1, 0):
+            try:
+                endpoint = stack.enter_context(_seaweed(tmp_path_factory.mktemp("seaweed")))
+                break
+            except RuntimeError:  # it takes ports near ours that another test may have taken meanwhile
+                if not starts_left:
+                    raise
+        yield endpoint
+
+
+@contextmanager
+def _seaweed(folder: Path) -> Iterator[str]:
     master, volume, filer, s3 = _free_ports(4)
     command = [
         str(Path(sys.executable).with_name("weed")),
