@@ -22,6 +22,9 @@ with open(sys.argv[1], "w") as file:
 """Linux hands the peak of a process on to the program that its child becomes: between a large bench and what it
 measures stands a small one. What the bench has written itself reaches the disk before the clock starts."""
 
+POLARS_OWN = "_RJEM_MALLOC_CONF"
+"""Polars sets it where it is imported, as it is here: who runs the command has no such thing."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -38,6 +41,7 @@ def measured(command: Sequence[str], environ: Mapping[str, str]) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder, "figures.json")
         between = [sys.executable, "-c", _BETWEEN, str(figures), *command]
-        run = subprocess.run(between, env={**os.environ, **environ}, stdout=subprocess.PIPE, check=True)
+        own = {name: value for name, value in os.environ.items() if name != POLARS_OWN}
+        run = subprocess.run(between, env={**own, **environ}, stdout=subprocess.PIPE, check=True)
         seconds, mebibytes, status = json.loads(figures.read_text())
     return Measured(run.stdout, status, seconds, mebibytes)

@@ -13,7 +13,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -45,19 +44,7 @@ def moto_endpoint() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def seaweed_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with ExitStack() as stack:
-        for starts_left in (2, 1, 0):
-            try:
-                endpoint = stack.enter_context(_seaweed(tmp_path_factory.mktemp("seaweed")))
-                break
-            except RuntimeError:  # it takes ports near ours that another test may have taken meanwhile
-                if not starts_left:
-                    raise
-        yield endpoint
-
-
-@contextmanager
-def _seaweed(folder: Path) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("seaweed")
     master, volume, filer, s3 = _free_ports(4)
     command = [
         str(Path(sys.executable).with_name("weed")),
@@ -77,6 +64,7 @@ def _seaweed(folder: Path) -> Iterator[str]:
         "-master.telemetry=false",
         "-s3.iam=false",
         "-s3.port.iceberg=0",
+        "-s3.port.lance=0",  # its port is fixed: two servers at once, one a worker, would both want it
     ]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)

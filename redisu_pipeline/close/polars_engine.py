@@ -21,7 +21,7 @@ class PolarsEngine:
     pins: Pins
     timezone: str
     most_held: int = 6_000_000
-    """Held, five million cost a tenth less work, and 7 GB instead of 6; more would fill the memory."""
+    """Five million that are held cost a tenth less work and one gigabyte more; many more would fill the memory."""
 
     def scan(self, table: str) -> Frame:
         """Return a table's rows that exist at Stripe."""
