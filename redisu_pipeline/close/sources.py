@@ -107,15 +107,16 @@ def _order(legs: pl.DataFrame) -> pl.Series:
     The order is the same on every run; legs that the number cannot tell apart are sorted by all they have.
     """
     place = pl.col("place").cast(pl.UInt64) * 2**48
-    numbers = legs.select(place + pl.col("source_id").hash(SEED) // 2**16).to_series()
-    order, ordered = numbers.arg_sort(), numbers.sort().to_numpy()  # sorting again is faster than gathering
+    numbers = legs.select(place + pl.col("source_id").hash(SEED) // 2**16).to_series().to_numpy()
+    order = np.argsort(numbers)  # with the processor's vectors, in half the time that Polars takes
+    ordered = numbers[order]
     same = ordered[1:] == ordered[:-1]
     tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False)) if len(ordered) else np.array([], int)
-    if not tied.size:
-        return order
-    rows = order.gather(tied)
-    texts = legs[rows].with_columns(pl.col(pl.Categorical).cast(pl.String), order=ordered[tied], row=rows)
-    return order.scatter(tied, texts.sort(["order", *TIES], nulls_last=True)["row"])
+    if tied.size:
+        rows = order[tied]
+        texts = legs[rows].with_columns(pl.col(pl.Categorical).cast(pl.String), order=ordered[tied], row=rows)
+        order[tied] = texts.sort(["order", *TIES], nulls_last=True)["row"].to_numpy()
+    return pl.Series(order)
 
 
 @dataclass

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -22,12 +23,16 @@ from redisu_pipeline.lake.storage import ANY
 
 E8 = Decimal(10**8)
 SLICE = 500_000
+CODED = ("period", "external_id", "source_object", "currency", "presentment_currency")
+DISTINCT = ("source_id",)
+"""Columns of `journal_sources` with few different texts, and with many."""
 
 
 def write_journals(derivation: Derivation, period: Month, journals: Sequence[Journal]) -> bool:
     """Write the month's sources and lines; tell whether one of them became another."""
     lines = [line for journal in journals for line in journal.lines]
-    sources = Slices(sum(one.legs.height for one in journals), _slices(journals, derivation.account, period))
+    count = sum(one.legs.height for one in journals)
+    sources = Slices(count, _slices(journals, derivation.account, period), CODED, DISTINCT)
     changed = _write(derivation, JOURNAL_SOURCES, period, sources, _source_sums(journals))
     return _write(derivation, JOURNAL_LINES, period, lines_table(lines), _line_sums(lines)) or changed
 
@@ -89,29 +94,42 @@ def _slices(journals: Sequence[Journal], account: str, period: Month) -> Iterato
 
 def _sources(journal: Journal, legs: pl.DataFrame, account: str, period: Month) -> pa.Table:
     """Return some legs of a journal as rows of `journal_sources`."""
-    places, count = legs["place"].to_arrow(), legs.height
+    places, count = legs["place"].to_numpy(), legs.height
+    journals = sorted({line.external_id for line in journal.lines})
+    journal_at = np.array([journals.index(line.external_id) for line in journal.lines], np.int32)
+    line_at = np.array([line.line for line in journal.lines], np.int32)
     columns = {
-        "account": pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), count), [account]),
-        "period": pa.repeat(str(period), count),
-        "external_id": pa.array([line.external_id for line in journal.lines], pa.string()).take(places),
-        "line": pa.array([line.line for line in journal.lines], pa.int32()).take(places),
-        "source_object": _texts(legs["source_object"]),
-        "source_id": legs["source_id"].to_arrow(),
+        "account": _one(account, count),
+        "period": _one(str(period), count),
+        "external_id": pa.DictionaryArray.from_arrays(journal_at[places], journals),
+        "line": line_at[places],
+        "source_object": _coded(legs["source_object"]),
+        "source_id": legs["source_id"].to_arrow().cast(pa.string()),
         "amount_minor": legs["amount"].to_arrow(),
-        "currency": _texts(legs["currency"]),
+        "currency": _coded(legs["currency"]),
         "presentment_amount_minor": legs["presentment_amount"].to_arrow(),
-        "presentment_currency": _texts(legs["presentment_currency"]),
+        "presentment_currency": _coded(legs["presentment_currency"]),
         "exchange_rate": _rates(legs["rate_e8"]),
     }
-    return pa.table(columns).cast(JOURNAL_SOURCES.schema)
+    return pa.table(columns, schema=Slices(count, (), CODED).schema(JOURNAL_SOURCES.schema))
 
 
-def _texts(categories: pl.Series) -> pa.Array:
-    """Return a column of categories as texts."""
+def _one(text: str, count: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), [text])
+
+
+def _coded(categories: pl.Series) -> pa.DictionaryArray:
+    """Return a column of categories as Arrow's dictionary, which has the texts of these rows alone, in their order."""
     few = categories.drop_nulls().unique()
-    texts = dict(zip(few.to_physical().to_list(), few.to_list(), strict=True))
-    by_code = [texts.get(code) for code in range(max(texts, default=-1) + 1)]
-    return pa.array(by_code, pa.string()).take(categories.to_physical().to_arrow())
+    texts = sorted(zip(few.to_list(), few.to_physical().to_list(), strict=True))
+    place_of = np.zeros(1 + max((code for _, code in texts), default=0), np.int32)
+    for place, (_, code) in enumerate(texts):
+        place_of[code] = place
+    places = place_of[categories.to_physical().fill_null(0).to_numpy()]
+    nulls = categories.is_null().to_numpy() if categories.has_nulls() else None
+    return pa.DictionaryArray.from_arrays(
+        pa.array(places, mask=nulls), pa.array([text for text, _ in texts], pa.string())
+    )
 
 
 def _rates(rates_e8: pl.Series) -> pa.Array:

@@ -27,10 +27,11 @@ def postings(books: Books) -> tuple[list[Leg], list[Blocked]]:
 
 def _of_story(books: Books, story: Story) -> Iterator[Leg]:
     """Yield the legs of one sale's returns that fall into the month."""
-    done = settled_returns(story.sale, returns_of(story))
+    of_refunds = [_of_refund(refund, story) for refund in story.refunds]
+    done = settled_returns(story.sale, [one for parts in of_refunds for one in parts] + _alone(story))
     month = books.month
-    for refund in story.refunds:
-        parts = [done[one.id] for one in _of_refund(refund, story) if one.id in done]
+    for refund, returns in zip(story.refunds, of_refunds, strict=True):
+        parts = [done[one.id] for one in returns]
         for booking, sign, event in ((refund.booked, 1, "4"), (refund.failed, -1, "6")):
             if booking is not None and booking.period == month and parts:
                 yield from _refunded(books, story, refund, parts, booking, sign, event)
@@ -107,7 +108,12 @@ def _parts(
 
 def returns_of(story: Story) -> list[Return]:
     """Return everything that ever went back of one sale: refunds as their documents split them, and notes alone."""
-    found = [one for refund in story.refunds for one in _of_refund(refund, story)]
+    return [one for refund in story.refunds for one in _of_refund(refund, story)] + _alone(story)
+
+
+def _alone(story: Story) -> list[Return]:
+    """Return what credit notes took back beside all refunds."""
+    found = []
     for note in story.notes:
         rest = note.total - sum(amount for _, amount in note.refunds)
         if rest > 0:

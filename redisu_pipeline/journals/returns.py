@@ -145,9 +145,11 @@ class _Done(NamedTuple):
 
 def settled_returns(sale: Sale, returns: Sequence[Return]) -> dict[str, SettledReturn]:
     """Return what each return comes to, by its id. Those of one sale depend on each other: give all of them."""
+    sold = _by_course(sale, _nets(sale), _settled_net(sale))
+    if len(returns) == 1 and _is_whole(sale, returns[0]):  # as most are
+        return {returns[0].id: _everything(sale, returns[0], sold)}
     gone = _Gone()
     done: dict[str, _Done] = {}
-    sold = _by_course(sale, _nets(sale), _settled_net(sale))
     for one, undone in _in_turn(returns):
         if undone:
             gone.add(done[one.id], -1)
@@ -157,6 +159,16 @@ def settled_returns(sale: Sale, returns: Sequence[Return]) -> dict[str, SettledR
         done[one.id] = _Done(one.amount, split, _settled(sale, gone, one, split, before))
         gone.add(done[one.id], +1)
     return {id: one.settled for id, one in done.items()}
+
+
+def _is_whole(sale: Sale, one: Return) -> bool:
+    return one.taxes is None and one.amount == sale.total
+
+
+def _everything(sale: Sale, one: Return, sold: Mapping[str, int]) -> SettledReturn:
+    """Return the whole sale: what `_split` and `_settled` come to while nothing else has gone back."""
+    taxes = tuple(SettledTax(part, sale.settled_tax(part.amount), part.amount) for part in sale.taxes)
+    return SettledReturn(one.id, sale.settled(sale.total), taxes, sold, _of_courses(sale, _nets(sale)), sold)
 
 
 def _in_turn(returns: Sequence[Return]) -> Iterator[tuple[Return, bool]]:
@@ -173,8 +185,8 @@ def _nets(sale: Sale) -> dict[str, int]:
 
 def _split(sale: Sale, gone: _Gone, one: Return) -> Split:
     taxes = one.taxes
-    if taxes is None and one.amount == sale.total and not gone.amount:
-        return Split({part.rate: part.amount for part in sale.taxes}, _nets(sale))  # the whole sale, as most are
+    if _is_whole(sale, one) and not gone.amount:
+        return Split({part.rate: part.amount for part in sale.taxes}, _nets(sale))
     if taxes is None:
         taxes = _taxes_due(sale, gone, one.amount)
     net = one.amount - sum(taxes.values())

@@ -4,7 +4,8 @@ They can be derived again at any moment, so a crash costs nothing: a file is rep
 What a file was before is kept in `_history/`, a file edited by hand too.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import base64
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,13 +21,29 @@ from redisu_pipeline.lake.foreign import sha256_of
 from redisu_pipeline.lake.manifest import Cursor, FileEntry, Manifest, RunProof, Sums, read_manifest, write_manifest
 from redisu_pipeline.lake.storage import ABSENT, Conflict, Storage
 
+CODED = pa.dictionary(pa.int32(), pa.string())
+READ_AS = "ARROW:schema"
+"""Where a Parquet file says as what Arrow is to read it."""
+
 
 @dataclass(frozen=True)
 class Slices:
-    """Rows that come a few at a time: each slice becomes a row group. They can be gone through once."""
+    """Rows that come a few at a time: each slice becomes a row group. They can be gone through once.
+
+    Texts in the columns ``coded`` come as dictionary<int32, string>, which is what Parquet makes of them anyway: for
+    millions of rows neither side spells them out. Who reads the file gets the texts that the table declares. For the
+    columns ``distinct``, whose values hardly recur, Parquet would begin a dictionary and throw it away.
+    """
 
     num_rows: int
     tables: Iterable[pa.Table]
+    coded: Collection[str] = ()
+    distinct: Collection[str] = ()
+
+    def schema(self, declared: pa.Schema) -> pa.Schema:
+        """Return the schema that the slices have."""
+        fields = (field.with_type(CODED) if field.name in self.coded else field for field in declared)
+        return pa.schema(list(fields))
 
 
 @dataclass(frozen=True)
@@ -80,9 +97,14 @@ def write_months(
 
 def _build(storage: Storage, table: CatalogTable, rows: pa.Table | Slices, name: str) -> Path:
     target = storage.scratch() / name
-    with pq.ParquetWriter(target, table.schema, compression="zstd") as writer:
-        for part in rows.tables if isinstance(rows, Slices) else (rows,):
-            writer.write_table(part.cast(table.schema))
+    slices = rows if isinstance(rows, Slices) else Slices(rows.num_rows, (rows.cast(table.schema),))
+    schema, read_as = slices.schema(table.schema), base64.b64encode(table.schema.serialize().to_pybytes())
+    recurring = [column for column in schema.names if column not in slices.distinct]
+    options = {"compression": "zstd", "use_dictionary": recurring, "store_schema": False}
+    with pq.ParquetWriter(target, schema, **options) as writer:
+        for part in slices.tables:
+            writer.write_table(part)
+        writer.add_key_value_metadata({READ_AS: read_as})
     return target
 
 
