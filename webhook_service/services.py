@@ -13,9 +13,9 @@ from functools import partial
 import structlog
 
 from redisu_pipeline.common import clock, secrets
-from redisu_pipeline.common.secrets import Secret
+from redisu_pipeline.common.secrets import Secret, is_live
 from redisu_pipeline.common.settings import Preset, Settings
-from redisu_pipeline.common.stripe_api import StripeApi, is_live
+from redisu_pipeline.common.stripe_api import StripeApi
 from webhook_service.database import Database
 from webhook_service.flockjay import Adapter, adapter_for
 from webhook_service.metrics import Metrics

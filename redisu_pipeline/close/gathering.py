@@ -17,8 +17,8 @@ from redisu_pipeline.close.stored import Stored
 from redisu_pipeline.common.money import KNOWN_CURRENCIES, to_minor
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import Refusal
+from redisu_pipeline.common.secrets import is_live
 from redisu_pipeline.common.settings import Account, Settings
-from redisu_pipeline.common.stripe_api import is_live
 from redisu_pipeline.controls.inputs import BalanceHeld, ControlInputs, TaxSum, VersionCheck
 from redisu_pipeline.controls.journals import content_hash
 from redisu_pipeline.extract.figures_model import Figures

@@ -30,7 +30,6 @@ from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.settings import Account, Settings
 from redisu_pipeline.controls.run import run as run_controls
 from redisu_pipeline.export.files import render
-from redisu_pipeline.extract.figures import read_figures
 from redisu_pipeline.extract.figures_model import Figures
 from redisu_pipeline.lake.catalog import write_catalog
 from redisu_pipeline.lake.derived import Derivation
@@ -51,6 +50,15 @@ class Signature:
     def of(cls, name: str | None) -> "Signature":
         """Return the signature of ``name``, or of the user of this machine."""
         return cls(name or getpass.getuser())
+
+
+def _figures(
+    settings: Settings, environ: Mapping[str, str], account: str, period: Month, stop: threading.Event
+) -> Figures:
+    """Ask Stripe; what asks is loaded here, beside the journals, as it takes a quarter of a second."""
+    from redisu_pipeline.extract.figures import read_figures
+
+    return read_figures(settings, environ, account, period, stop=stop)
 
 
 Tell = Callable[[str], None]
@@ -199,7 +207,7 @@ class _Desk:
         stop = threading.Event()
         with ThreadPoolExecutor(1) as beside:
             name = self._account.name
-            asked = beside.submit(read_figures, self._settings, self._environ, name, period, stop=stop)
+            asked = beside.submit(_figures, self._settings, self._environ, name, period, stop)
             try:
                 yield asked
             finally:

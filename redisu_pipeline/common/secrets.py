@@ -71,6 +71,14 @@ def read_api_key(environ: Mapping[str, str], variable: str, where: str) -> Secre
     return secret
 
 
+def is_live(key: str) -> bool | None:
+    """Tell from a key's prefix whether it reads live data; None for a key of an unknown form."""
+    parts = key.split("_")
+    if len(parts) < 3:
+        return None
+    return {"live": True, "test": False}.get(parts[1])
+
+
 def gather(getters: Iterable[Callable[[], T]]) -> list[T]:
     """Call every getter and return the results; one ConfigurationError with all their problems when any refuses."""
     results: list[T] = []

@@ -115,11 +115,3 @@ def _meaning(error: stripe.StripeError) -> Exception:
 def _cause(error: BaseException) -> str:
     cause = error.__cause__ or error.__context__
     return type(cause or error).__name__
-
-
-def is_live(key: str) -> bool | None:
-    """Tell from a key's prefix whether it reads live data; None for a key of an unknown form."""
-    parts = key.split("_")
-    if len(parts) < 3:
-        return None
-    return {"live": True, "test": False}.get(parts[1])

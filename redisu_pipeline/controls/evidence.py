@@ -79,6 +79,12 @@ class Evidence:
         return self.books.keep(sales.paid_in(self.books).select(*columns.split()))
 
     @cached_property
+    def sessions(self) -> Frame:
+        """The Checkout Sessions of the month, worked out."""
+        here = self.books["checkout_sessions"].filter(nw.col("period") == self.month)
+        return self.books.keep(here.select("id", "invoice", "status", "payment_status"))
+
+    @cached_property
     def charged(self) -> Sequence[Row]:
         """What Stripe booked for the month's payments against what was charged, added up.
 

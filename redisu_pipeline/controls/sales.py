@@ -184,8 +184,7 @@ def revenue_as_shown(evidence: Evidence) -> Iterator[Outcome]:
 
 def sessions(evidence: Evidence) -> Iterator[Outcome]:
     """C15: every session that was completed and paid, or free, has its invoice."""
-    done = evidence.books["checkout_sessions"].filter(
-        nw.col("period") == evidence.month,
+    done = evidence.sessions.filter(
         nw.col("status") == "complete",
         nw.col("payment_status").is_in(["paid", "no_payment_required"]),
     )
@@ -210,11 +209,11 @@ def invoices_of_sessions(evidence: Evidence) -> Iterator[Outcome]:
     Listed are those that finance sent by hand, and in the first month of the books those whose session may be from
     before `start`.
     """
-    all_named = evidence.books["checkout_sessions"].filter(~nw.col("invoice").is_null())
-    here = all_named.filter(nw.col("period") == evidence.month).select("invoice")
+    here = evidence.sessions.filter(~nw.col("invoice").is_null()).select("invoice")
     paid = _finished(evidence)
     rest = evidence.books.keep(paid.join(here, left_on="id", right_on="invoice", how="anti"))
-    elsewhere = all_named.filter(nw.col("period") != evidence.month).select("invoice")
+    others = evidence.books["checkout_sessions"].filter(nw.col("period") != evidence.month)
+    elsewhere = others.filter(~nw.col("invoice").is_null()).select("invoice")
     alone = rows_of(rest.join(elsewhere, left_on="id", right_on="invoice", how="anti"), "id", "sent")
     first = evidence.month == evidence.first_month
     by_hand = [row["id"] for row in alone if row["sent"]]

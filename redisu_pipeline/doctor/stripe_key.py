@@ -9,9 +9,9 @@ import msgspec
 
 from redisu_pipeline.common.decoders import decode
 from redisu_pipeline.common.problems import ConfigurationError
-from redisu_pipeline.common.secrets import Secret
+from redisu_pipeline.common.secrets import Secret, is_live
 from redisu_pipeline.common.settings import Account, Settings
-from redisu_pipeline.common.stripe_api import NotThere, Refused, StripeApi, Transient, is_live
+from redisu_pipeline.common.stripe_api import NotThere, Refused, StripeApi, Transient
 from redisu_pipeline.doctor.asking import TIMEOUT_SECONDS, UNREACHABLE, Expected, Patient, patiently, permission_in
 from redisu_pipeline.doctor.model import Check, Finding, State, fail, ok, refused, skip, warn
 

@@ -15,8 +15,9 @@ from functools import cached_property
 
 from redisu_pipeline.common import clock
 from redisu_pipeline.common.reports import Progress, Silence
+from redisu_pipeline.common.secrets import is_live
 from redisu_pipeline.common.settings import Account
-from redisu_pipeline.common.stripe_api import StripeApi, is_live
+from redisu_pipeline.common.stripe_api import StripeApi
 from redisu_pipeline.extract.budget import LIVE, SANDBOX, Budget
 from redisu_pipeline.extract.listing import AHEAD
 from redisu_pipeline.extract.reader import Reader, ask_livemode

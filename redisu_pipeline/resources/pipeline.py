@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import dagster as dg
 
 from redisu_pipeline.common.problems import ConfigurationError
+from redisu_pipeline.common.secrets import is_live
 from redisu_pipeline.common.settings import Settings, load
-from redisu_pipeline.common.stripe_api import is_live
 from redisu_pipeline.lake.storage import Storage, open_storage
 
 
