@@ -20,8 +20,7 @@ def _service() -> Iterator[Row]:
     os.sync()  # what other sections wrote is not to be on its way to the disk meanwhile
     with tempfile.TemporaryDirectory() as folder, get_server(Path(folder, "pg"), cleanup_mode="stop") as server:
         postgres = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-        for row in service.run({"sqlite": f"sqlite:///{folder}/redisu.db", "postgres": postgres}):
-            yield Row(row.name, f"{row.value:,.4g} {row.unit}", row.target, row.ok if row.target else None)
+        yield from service.run({"sqlite": f"sqlite:///{folder}/redisu.db", "postgres": postgres})
 
 
 SECTIONS: Mapping[str, Callable[[], Iterator[Row]]] = {

@@ -1,7 +1,6 @@
 """When things run: the jobs, the daily sync, the sensor on Stripe's events, and the message when a run fails."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 import dagster as dg
 
@@ -12,9 +11,10 @@ from redisu_pipeline.common.settings import Account
 from redisu_pipeline.common.stripe_api import NotThere, Refused, Transient
 from redisu_pipeline.lake.storage import Storage
 from redisu_pipeline.messages import failure_text, post
-from redisu_pipeline.resources.event_feed import Event, in_lake, newest_event
+from redisu_pipeline.resources.event_feed import in_lake, newest_event
 from redisu_pipeline.resources.pipeline import PipelineResource
 from redisu_pipeline.resources.tax_availability import available_until, read_until
+from redisu_pipeline.ticks import requests_or_reasons
 
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -83,22 +83,15 @@ def tax_report(notice: str) -> dg.ScheduleDefinition:
             yield dg.SkipReason(notice)
             return
         settings, storage = pipeline.settings(), pipeline.storage()
-        reasons: list[str] = []
-        for account in settings.accounts.values():
-            until = _moved(pipeline, storage, account, settings.tax.report_type)
-            if isinstance(until, datetime):
-                yield dg.RunRequest(partition_key=account.name, run_key=f"{account.name}-{until.isoformat()}")
-            else:
-                reasons.append(until)
-        context.log.info("; ".join(reasons) or "every account's report has moved on")
-        if len(reasons) == len(settings.accounts):  # Dagster takes a reason only where nothing runs
-            yield dg.SkipReason("; ".join(reasons))
+        report = settings.tax.report_type
+        found = (_moved(pipeline, storage, account, report) for account in settings.accounts.values())
+        yield from requests_or_reasons(context.log, found)
 
     return schedule
 
 
-def _moved(pipeline: PipelineResource, storage: Storage, account: Account, report_type: str) -> datetime | str:
-    """Return up to when the report reaches when the lake does not reach as far, else why there is nothing to do."""
+def _moved(pipeline: PipelineResource, storage: Storage, account: Account, report_type: str) -> dg.RunRequest | str:
+    """Ask for a run where the report reaches further than the lake, else say why there is nothing to do."""
     try:
         until = available_until(account, account.api_key(pipeline.environ()), report_type)
     except Refusal as refusal:
@@ -110,7 +103,7 @@ def _moved(pipeline: PipelineResource, storage: Storage, account: Account, repor
     before = read_until(storage, account.name)
     if before is not None and until <= before:
         return f"{account.name}: the report still ends at {until:%Y-%m-%d %H:%M} UTC"
-    return until
+    return dg.RunRequest(partition_key=account.name, run_key=f"{account.name}-{until.isoformat()}")
 
 
 def stripe_events(minutes: int, notice: str) -> dg.SensorDefinition:
@@ -133,34 +126,26 @@ def stripe_events(minutes: int, notice: str) -> dg.SensorDefinition:
             yield dg.SkipReason(notice)
             return
         settings, storage = pipeline.settings(), pipeline.storage()
-        requests: list[dg.RunRequest] = []
-        reasons: list[str] = []
+        found: list[dg.RunRequest | str] = []
         refused: list[Problem] = []
         for account in settings.accounts.values():
             try:
-                waiting = _waiting(context.instance, pipeline, storage, account)
+                found.append(_waiting(context.instance, pipeline, storage, account))
             except Failed as failed:
                 refused.extend(failed.problems)
-                continue
-            if isinstance(waiting, Event):
-                requests.append(dg.RunRequest(partition_key=account.name, run_key=f"{account.name}-{waiting.id}"))
-            else:
-                reasons.append(waiting)
         for problem in refused:
             context.log.error(str(problem))
         if refused and len(refused) == len(settings.accounts):
             raise Failed(refused)  # the tick turns red in the UI
-        yield from requests
-        if not requests:
-            yield dg.SkipReason("; ".join([*reasons, *(str(problem) for problem in refused)]))
+        yield from requests_or_reasons(context.log, [*found, *map(str, refused)])
 
     return sensor
 
 
 def _waiting(
     instance: dg.DagsterInstance, pipeline: PipelineResource, storage: Storage, account: Account
-) -> Event | str:
-    """Return the newest event when the lake lacks it, else why there is nothing to do; Failed when Stripe refuses."""
+) -> dg.RunRequest | str:
+    """Ask for a sync when the lake lacks the newest event, else say why not; Failed when Stripe refuses."""
     try:
         key = account.api_key(pipeline.environ())
     except Refusal as refusal:
@@ -178,7 +163,7 @@ def _waiting(
         raise Failed(Problem("stripe_refused", f"accounts.{account.name}", message, mend)) from None
     if newest is None or in_lake(storage, account.name, newest):
         return f"{account.name}: nothing new"
-    return newest
+    return dg.RunRequest(partition_key=account.name, run_key=f"{account.name}-{newest.id}")
 
 
 def failure_message() -> dg.SensorDefinition:

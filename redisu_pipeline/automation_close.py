@@ -1,6 +1,8 @@
 """When months are closed: the job, the schedule that closes the month before, and the sensor of late changes."""
 
 from collections.abc import Iterator
+from datetime import datetime
+from logging import Logger
 
 import dagster as dg
 
@@ -9,11 +11,13 @@ from redisu_pipeline.close.due import changed, incomplete
 from redisu_pipeline.close.stored import OPEN, Stored
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import Refusal
-from redisu_pipeline.common.settings import Account
+from redisu_pipeline.common.settings import Account, Settings
 from redisu_pipeline.common.stripe_api import NotThere, Refused, Transient
 from redisu_pipeline.extract.figures_model import Figure
+from redisu_pipeline.lake.storage import Storage
 from redisu_pipeline.resources.pipeline import PipelineResource
 from redisu_pipeline.resources.tax_availability import available_until
+from redisu_pipeline.ticks import requests_or_reasons
 
 CLOSING_DAYS = "0 6 2-10 * *"
 """06:00 UTC on days 2 to 10: Stripe's reports over a month come some hours after its end, late ones within days."""
@@ -43,20 +47,19 @@ def monthly_close(notice: str) -> dg.ScheduleDefinition:
         if notice:
             yield dg.SkipReason(notice)
             return
-        now, reasons = context.scheduled_execution_time, list[str]()
-        accounts = pipeline.settings().accounts.values()
-        for account in accounts:
-            month = Month.containing(now, account.timezone).previous()
-            reason = _not_yet(pipeline, account, month)
-            if reason:
-                reasons.append(f"{account.name} {month}: {reason}")
-            else:
-                yield _request(account.name, month, f"close-{account.name}-{month}-{now:%Y-%m-%d}")
-        context.log.info("; ".join(reasons) or "every account's month is closed now")
-        if len(reasons) == len(accounts):  # Dagster takes a reason only where nothing runs
-            yield dg.SkipReason("; ".join(reasons))
+        now, accounts = context.scheduled_execution_time, pipeline.settings().accounts.values()
+        yield from requests_or_reasons(context.log, (_closing(pipeline, account, now) for account in accounts))
 
     return schedule
+
+
+def _closing(pipeline: PipelineResource, account: Account, now: datetime) -> dg.RunRequest | str:
+    """Ask for a close of the month before ``now``, once a day, else say why not."""
+    month = Month.containing(now, account.timezone).previous()
+    reason = _not_yet(pipeline, account, month)
+    if reason:
+        return f"{account.name} {month}: {reason}"
+    return _request(account.name, month, f"close-{account.name}-{month}-{now:%Y-%m-%d}")
 
 
 def _not_yet(pipeline: PipelineResource, account: Account, month: Month) -> str:
@@ -105,22 +108,22 @@ def late_changes(notice: str) -> dg.SensorDefinition:
             yield dg.SkipReason(notice)
             return
         settings, storage = pipeline.settings(), pipeline.storage()
-        requests, reasons = list[dg.RunRequest](), list[str]()
-        for account in settings.accounts.values():
-            found = changed(settings, storage, account)
-            reason = "nothing changed" if found is None else incomplete(storage, account, found.month)
-            if found is None or reason:
-                reasons.append(f"{account.name}: {reason}")
-            else:
-                because = ", ".join(str(month) for month in found.because)
-                context.log.info("%s %s is derived again: %s changed", account.name, found.month, because)
-                run_key = f"{account.name}-{found.month}-{found.state}"
-                requests.append(_request(account.name, found.month, run_key, {"redisu/changed": because}))
-        yield from requests
-        if not requests:
-            yield dg.SkipReason("; ".join(reasons))
+        found = [_changed(context.log, settings, storage, account) for account in settings.accounts.values()]
+        yield from requests_or_reasons(context.log, found)
 
     return sensor
+
+
+def _changed(log: Logger, settings: Settings, storage: Storage, account: Account) -> dg.RunRequest | str:
+    """Ask for the first month that is not locked when something changed in it or before, else say why not."""
+    found = changed(settings, storage, account)
+    reason = "nothing changed" if found is None else incomplete(storage, account, found.month)
+    if found is None or reason:
+        return f"{account.name}: {reason}"
+    because = ", ".join(str(month) for month in found.because)
+    log.info("%s %s is derived again: %s changed", account.name, found.month, because)
+    run_key = f"{account.name}-{found.month}-{found.state}"
+    return _request(account.name, found.month, run_key, {"redisu/changed": because})
 
 
 def _request(account: str, month: Month, run_key: str, tags: dict[str, str] | None = None) -> dg.RunRequest:

@@ -13,6 +13,7 @@ import dagster as dg
 from redisu_pipeline import automation, automation_close
 from redisu_pipeline.assets.checks import stripe_checks
 from redisu_pipeline.assets.controls import control_checks
+from redisu_pipeline.assets.figures import figure_specs
 from redisu_pipeline.assets.journals import close_assets, lock_period
 from redisu_pipeline.assets.stripe import stripe_assets
 from redisu_pipeline.assets.tax import tax_asset, tax_checks
@@ -35,7 +36,12 @@ def build(environ: Mapping[str, str]) -> dg.Definitions:
     months = by_account_and_month(accounts, start)
     minutes = settings.service.sweep_minutes if settings else SWEEP_MINUTES
     return dg.Definitions(
-        assets=[stripe_assets(by_account(accounts), notice), tax_asset(months, notice), *close_assets(months, notice)],
+        assets=[
+            stripe_assets(by_account(accounts), notice),
+            *figure_specs(by_account(accounts), notice),
+            tax_asset(months, notice),
+            *close_assets(months, notice),
+        ],
         asset_checks=[*stripe_checks(), tax_checks(), control_checks(), unlock_check()],
         jobs=[automation.SYNC, automation.TAX_REPORT, automation.CHECK_LAKE, automation_close.CLOSE_MONTH, lock_period],
         schedules=[

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from small_books import SmallBooks
     from world import MakeTown, Town
 
+# They hold fixtures and helpers: a test module imports the helpers before pytest hears of the fixtures.
+pytest.register_assert_rewrite("checkout_site", "clinic", "lake_places")
+
 # How long an example takes says nothing on a machine that others use, too.
 hypothesis.settings.register_profile("ours", deadline=None)
 hypothesis.settings.load_profile("ours")

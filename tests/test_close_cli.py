@@ -99,6 +99,22 @@ def test_a_month_closes_to_one_json_object_of_the_promised_fields(closed: tuple[
         assert Path(uri).stat().st_size > 0
 
 
+def test_a_close_forgets_what_it_replaced_longer_ago_than_the_history_reaches(books: SmallBooks) -> None:
+    """A month is derived again whenever something changes: without an end to it the history would outgrow the lake."""
+    tables = ("netsuite/journal_lines", "netsuite/journal_sources", "netsuite/controls", "netsuite/periods")
+    kept = [
+        books.lake / "_history" / table / "account=us/month=2026-08" / f"{stamp}T060000.000000Z-0123abcd.parquet"
+        for table in (*tables, "stripe/payout_transactions", "stripe/balance_reports")
+        for stamp in ("20260101", "20261001")
+    ]
+    for file in kept:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    assert books.close(MONTHS[0]).code == 0
+    assert {file.name[:8] for file in kept if file.exists()} == {"20261001"}
+    assert sum(file.exists() for file in kept) == 6
+
+
 def test_the_trial_balance_is_text_in_major_units_and_sums_to_nothing(closed: tuple[SmallBooks, Answer]) -> None:
     rows = closed[1].json["trial_balance"]
     assert "4000" in {row["gl_account"] for row in rows}

@@ -14,6 +14,7 @@ import pytest
 from small_books import MONTHS, START, SmallBooks
 
 from redisu_pipeline.assets.controls import IDS, result
+from redisu_pipeline.assets.figures import FIGURE_KEYS
 from redisu_pipeline.assets.journals import CONTROLS_KEY, EXPORT_KEY, KEYS, REPORT_KEY, key_for
 from redisu_pipeline.assets.record import record_books
 from redisu_pipeline.close.run import Signature, close
@@ -21,6 +22,7 @@ from redisu_pipeline.close.stored import Stored
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.controls.model import ControlRow, Status
 from redisu_pipeline.definitions import build
+from redisu_pipeline.lake.manifest import read_manifest
 from redisu_pipeline.lake.netsuite_tables import NETSUITE_TABLES
 from redisu_pipeline.resources.pipeline import PipelineResource
 from tests.closed_months import closed_month, draft_month
@@ -122,7 +124,8 @@ class TestDefinitions:
             "refunds",
         }
         assert above[dg.AssetKey(["netsuite", "journal_lines"])] == {"journal_sources"}
-        assert above[CONTROLS_KEY] == {"journal_lines", "tax_by_jurisdiction"}
+        figures = {"payout_transactions", "balance_reports"}
+        assert above[CONTROLS_KEY] == {"journal_lines", "tax_by_jurisdiction", *figures}
         assert above[EXPORT_KEY] == above[REPORT_KEY] == {"periods"}
 
     def test_the_public_names_are_there_and_every_control_is_a_check(self, books: SmallBooks) -> None:
@@ -142,8 +145,9 @@ class TestCloseMonth:
         books, ran = october
         assert ran.success
         said = made(ran)
-        assert set(said) == {key.path[-1] for key in KEYS}
-        assert {str(event.partition) for event in ran.get_asset_materialization_events()} == {"us|2026-10"}
+        assert set(said) == {key.path[-1] for key in KEYS} | {key.path[-1] for key in FIGURE_KEYS}
+        partitions = {event.asset_key: str(event.partition) for event in ran.get_asset_materialization_events()}
+        assert partitions == {**dict.fromkeys(KEYS, "us|2026-10"), **dict.fromkeys(FIGURE_KEYS, "us")}
         lines = pq.read_table(books.lake / "netsuite/journal_lines/account=us/month=2026-10/data.parquet")
         assert said["journal_lines"]["dagster/partition_row_count"] == lines.num_rows
         assert said["journal_lines"]["status"] == "final"
@@ -154,6 +158,21 @@ class TestCloseMonth:
         assert Path(said["close_report"]["dagster/uri"]).name == "close_report.html"
         assert Path(said["netsuite_export"]["journal_entries_csv"]).read_text().startswith("External ID")
         assert said["controls"]["fail"] == 0
+
+    def test_stripes_own_figures_are_recorded_by_the_close_that_read_them_and_only_by_that(
+        self, october: Closed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
+    ) -> None:
+        books, ran = october
+        said = made(ran)
+        for key in FIGURE_KEYS:
+            manifest, _ = read_manifest(books.storage, key.path[-1], "us")
+            assert manifest is not None
+            assert said[key.path[-1]]["dagster/row_count"] == manifest.rows > 0
+            assert said[key.path[-1]]["sync_run"] == manifest.run.id
+        for name, value in books.environ.items():
+            monkeypatch.setenv(name, value)
+        again = made(close_month(books.copy(tmp_path / "town"), instance, "2026-10"))
+        assert set(again) == {key.path[-1] for key in KEYS}
 
     def test_every_control_is_recorded_as_a_check_with_its_equation(self, october: Closed) -> None:
         evaluations = {one.check_name: one for one in october[1].get_asset_check_evaluations()}

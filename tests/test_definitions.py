@@ -14,7 +14,7 @@ from redisu_pipeline.common.problems import ConfigurationError
 from redisu_pipeline.controls.run import CONTROLS
 from redisu_pipeline.definitions import build
 from redisu_pipeline.lake.schemas import schema_of
-from redisu_pipeline.tables.registry import TABLES
+from redisu_pipeline.tables.registry import EVERY_TABLE, TABLES
 from redisu_pipeline.tax.checks import CHECKS
 from tests.lakes import configuration
 
@@ -56,14 +56,14 @@ class TestCodeLocation:
 
     def test_every_table_of_the_lake_is_an_asset_partitioned_by_account(self, defs: dg.Definitions) -> None:
         specs = {spec.key: spec for spec in stripe_specs(defs)}
-        assert set(specs) == {dg.AssetKey(["stripe", name]) for name in TABLES}
+        assert set(specs) == {dg.AssetKey(["stripe", name]) for name in EVERY_TABLE}
         for spec in specs.values():
             assert spec.partitions_def is not None
             assert spec.partitions_def.get_partition_keys() == ["us", "il"]
 
     def test_every_asset_says_what_it_is_who_owns_it_and_what_each_column_means(self, defs: dg.Definitions) -> None:
         for spec in stripe_specs(defs):
-            table = TABLES[spec.key.path[-1]]
+            table = EVERY_TABLE[spec.key.path[-1]]
             assert spec.description == table.doc
             assert spec.group_name == "stripe"
             assert spec.owners == ["team:finance-data"]
@@ -83,6 +83,11 @@ class TestCodeLocation:
         assert upstream["invoice_taxes"] == {"invoice_lines", "tax_rates"}
         assert upstream["refunds"] == upstream["disputes"] == {"charges"}
         assert upstream["balance_transaction_fees"] == {"balance_transactions"}
+        assert (upstream["payout_transactions"], upstream["balance_reports"]) == ({"payouts"}, set())
+
+    def test_a_sync_makes_all_but_what_only_a_close_reads(self, defs: dg.Definitions) -> None:
+        nodes = defs.resolve_job_def("sync").asset_layer.executable_asset_keys
+        assert nodes == {dg.AssetKey(["stripe", name]) for name in TABLES}
 
     def test_every_asset_has_its_checks_and_the_public_names_are_there(self, defs: dg.Definitions) -> None:
         repository = defs.get_repository_def()
@@ -98,9 +103,10 @@ class TestCodeLocation:
         tax = names.pop("tax_by_jurisdiction")
         assert tax == set(CHECKS)
         assert names.pop("controls") == {control.id for control in CONTROLS}
-        assert set(names) == set(TABLES)
+        assert set(names) == set(EVERY_TABLE)
         for table, found in names.items():
-            own = set() if table == "tax_transactions" else {"freshness"}  # Stripe says how far a report reaches
+            # Stripe says how far a report reaches, and a close reads a month once
+            own = {"freshness"} if table in TABLES and table != "tax_transactions" else set()
             assert found >= {"unique_key", "schema", "livemode", "counts_never_fall"} | own
         assert names["balance_transactions"] >= {"net_is_amount_minus_fee", "fees_add_up", "foreign_keys"}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, select, text
+from sqlalchemy.exc import DBAPIError
 
 from redisu_pipeline.common.opsdb.engine import database_failures, open_engine, reading, shown
 from redisu_pipeline.common.opsdb.leases import Holder, acquire, beat, release
@@ -186,6 +187,14 @@ def test_an_address_that_is_not_supported_is_refused_in_one_line(url: str):
 
 def test_a_password_is_never_shown():
     assert shown("postgresql+psycopg://me:secret@host/name") == "postgresql+psycopg://me:***@host/name"
+
+
+def test_a_statement_that_fails_does_not_tell_its_values(engine: Engine):
+    """The service logs such a failure with its traceback, and the values are buyers' names."""
+    with pytest.raises(DBAPIError) as caught, engine.begin() as connection:
+        connection.execute(text("UPDATE nowhere SET name = :name"), {"name": "Ada Lovelace"})
+    assert "UPDATE nowhere" in str(caught.value)
+    assert "Lovelace" not in str(caught.value)
 
 
 def test_a_server_that_is_not_there_is_one_line_without_the_password():

@@ -1,6 +1,7 @@
 """The writer's connection and SQLite's checkpoints: what a burst does to the log, and a server that went away."""
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -70,6 +71,29 @@ def test_a_failed_commit_does_not_spoil_the_next(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(Unavailable):
         asyncio.run(database.store(event(2)))
+
+
+def test_a_fault_of_ours_is_told_to_everybody_who_waits_and_the_writer_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead writer would leave every webhook without an answer, while /healthz says that all is well."""
+    database = Database(f"sqlite:///{tmp_path}/redisu.db")
+
+    async def both() -> list[bool | BaseException]:
+        stored = [asyncio.ensure_future(database.store(event(number))) for number in (1, 2)]
+        return await asyncio.wait_for(asyncio.gather(*stored, return_exceptions=True), 10)
+
+    with monkeypatch.context() as faulty:
+        faulty.setattr("webhook_service.database.keep", lambda *_: 1 // 0)
+        blocked = threading.Event()
+        holding = threading.Thread(target=lambda: database.write(lambda _: blocked.wait(10)))
+        holding.start()  # so that both come into one commit
+        threading.Timer(0.2, blocked.set).start()
+        told = asyncio.run(both())
+        holding.join()
+    assert [type(one) for one in told] == [Unavailable, Unavailable]
+    assert asyncio.run(database.store(event(3)))
+    database.close()
 
 
 def test_events_are_stored_though_the_server_ended_the_writers_connection(postgres_url: str) -> None:

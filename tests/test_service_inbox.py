@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from redisu_pipeline.common.opsdb.engine import open_engine
@@ -79,6 +79,17 @@ def test_what_the_database_refuses_is_a_failure_that_callers_know(engine: Engine
     with pytest.raises(DBAPIError), engine.begin() as connection:
         insert_rows(connection, jobs, ("key", "kind"), [("refresh:us:cs_1", None)], "")
     assert kept(engine, event(1)) == {"evt_1"}
+
+
+def test_the_events_of_a_long_outage_are_more_than_one_statement_takes(engine: Engine) -> None:
+    """PostgreSQL takes 65,535 values in a statement; a sweep finds all events of a month at once."""
+    missed = [event(number, f"pi_{number}") for number in range(7_300)]
+    assert len(kept(engine, *missed, missed[0])) == 7_300
+    assert kept(engine, *missed, event(7_300, "pi_1")) == {"evt_7300"}
+    with engine.connect() as connection:
+        versions = connection.execute(select(jobs.c.version).where(jobs.c.subject.in_(("pi_0", "pi_1")))).scalars()
+        assert sorted(versions) == [1, 2]
+        assert connection.execute(select(func.count()).select_from(jobs)).scalar() == 7_300
 
 
 def test_nothing_of_a_batch_is_kept_when_its_transaction_is_given_up(engine: Engine) -> None:

@@ -16,6 +16,7 @@ from webhook_service import commands, orders, support
 from webhook_service.entitlements import State
 from webhook_service.orders import Order
 from webhook_service.refresh import refresh
+from webhook_service.stripe_events import Event, NotAnEvent, decode_event
 from webhook_service.sweeps import sweep
 from webhook_service.worker import purge
 
@@ -179,6 +180,43 @@ def test_an_event_that_stripe_never_made_is_made_good_by_the_paid_sessions(home:
     order = home.buy()
     home.shop.sandbox.world.stores["us"].collection("event").order.clear()
     assert sweep(home.services, "us").sessions == 1
+    home.work()
+    assert home.state(order) is State.UNLOCKED
+
+
+def test_a_paid_session_without_an_event_is_found_though_nobody_swept_for_days(home: House) -> None:
+    sweep(home.services, "us")
+    order = home.buy()
+    home.shop.sandbox.world.stores["us"].collection("event").order.clear()
+    later = replace(home.services, now=lambda: clock.now() + timedelta(days=3))
+    assert sweep(later, "us").sessions == 1
+    support.drain(later)
+    assert home.state(order) is State.UNLOCKED
+    assert sweep(replace(home.services, now=lambda: clock.now() + timedelta(days=6)), "us").sessions == 0
+
+
+def test_a_clock_that_was_ahead_hides_nothing_that_happened_meanwhile(home: House) -> None:
+    order = home.buy()
+    assert sweep(replace(home.services, now=lambda: clock.now() + timedelta(hours=1)), "us").error is None
+    home.work()
+    home.act("refund", charge_id=home.charge(order))
+    assert sweep(home.services, "us").events > 0
+    home.work()
+    assert home.state(order) is State.REFUNDED
+
+
+def test_an_event_that_is_none_keeps_no_other_from_being_found(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = home.buy()
+
+    def strict(body: bytes) -> Event:
+        event = decode_event(body)
+        if event.type != "checkout.session.completed":
+            raise NotAnEvent("not a snapshot event")
+        return event
+
+    home.act("refund", charge_id=home.charge(home.buy("learner-2")))
+    monkeypatch.setattr("webhook_service.sweeps.decode_event", strict)
+    assert sweep(home.services, "us").events == 2
     home.work()
     assert home.state(order) is State.UNLOCKED
 

@@ -14,16 +14,16 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 
 from redisu_pipeline.common.opsdb.engine import open_engine, reading
 from redisu_pipeline.common.opsdb.migrate import ensure_engine_current
 from webhook_service.checkpoints import Checkpoints
-from webhook_service.inbox import Received, keep
+from webhook_service.inbox import AT_ONCE, Received, keep
 
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
-MOST_A_COMMIT: Final = 1000
+MOST_A_COMMIT: Final = AT_ONCE
 CROWD: Final = 6
 """Events in one commit from which on more are surely coming: waiting a moment for them saves commits."""
 LINGER_SECONDS: Final = 0.001
@@ -144,7 +144,7 @@ class Database:
             try:
                 with self._transaction() as connection:
                     new = keep(connection, [arrival.event for arrival in arrivals])
-            except SQLAlchemyError as failure:
+            except Exception as failure:  # noqa: BLE001  (as above: a writer that died would answer nobody any more)
                 _refuse(arrivals, failure)
             else:
                 _tell(arrivals, new)

@@ -3,7 +3,7 @@
 A job is one per object: events that come while one waits only make it due now, whatever their order and number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -43,19 +43,25 @@ class Asked:
     at: datetime
 
 
+AT_ONCE: Final = 1000
+"""Rows of one statement: PostgreSQL takes 65,535 values in one, and a sweep after a long outage finds more events."""
+
+
 def keep(connection: Connection, arrived: Sequence[Received]) -> set[str]:
     """Store what is new of ``arrived`` and ask for its objects; returns the ids that were new."""
-    by_id = {event.id: event for event in arrived}
-    new = _insert_new(connection, by_id)
+    # In one order everywhere: two processes that meet at the same events must not lock each other out.
+    by_id = {event.id: event for event in sorted(arrived, key=lambda event: event.id)}
+    ids, new = list(by_id), set[str]()
+    for start in range(0, len(ids), AT_ONCE):
+        new |= _insert_new(connection, [by_id[id] for id in ids[start : start + AT_ONCE]])
     fresh = [event for event in by_id.values() if event.subject and event.id in new]
     wanted = {(e.account, e.subject): Asked(e.account, e.subject, e.type, e.received_at) for e in fresh if e.subject}
     ask(connection, list(wanted.values()))
     return new
 
 
-def _insert_new(connection: Connection, by_id: Mapping[str, Received]) -> set[str]:
-    # In one order everywhere: two processes that meet at the same events must not lock each other out.
-    rows = [msgspec.structs.astuple(by_id[id]) for id in sorted(by_id)]
+def _insert_new(connection: Connection, some: Sequence[Received]) -> set[str]:
+    rows, ids = [msgspec.structs.astuple(event) for event in some], [event.id for event in some]
     if connection.dialect.name != "sqlite":
         return set(insert_rows(connection, events, _EVENT, rows, "ON CONFLICT (id) DO NOTHING RETURNING id"))
     try:
@@ -63,19 +69,19 @@ def _insert_new(connection: Connection, by_id: Mapping[str, Received]) -> set[st
         insert_rows(connection, events, _EVENT, rows, "")
     except IntegrityError:
         # Nothing of the statement stayed, and nobody else writes until this transaction ends: so look, then insert.
-        known = present(connection, events, "id", list(by_id))
+        known = present(connection, events, "id", ids)
         if len(known) < len(rows):
             insert_rows(connection, events, _EVENT, [row for row in rows if row[0] not in known], "")
-        return by_id.keys() - known
-    return set(by_id)
+        return set(ids) - known
+    return set(ids)
 
 
 def ask(connection: Connection, wanted: Sequence[Asked]) -> None:
     """Make each object's refresh due now; one that is running will run once more."""
-    if not wanted:
-        return
     # In one order everywhere: two processes that meet at the same objects must not lock each other out.
-    insert_rows(connection, jobs, _JOB, sorted(map(_job, wanted)), _AGAIN)
+    rows = sorted(map(_job, wanted))
+    for start in range(0, len(rows), AT_ONCE):
+        insert_rows(connection, jobs, _JOB, rows[start : start + AT_ONCE], _AGAIN)
 
 
 _AGAIN: Final = """ON CONFLICT (key) DO UPDATE SET

@@ -3,6 +3,7 @@
 Paid sessions find orders whose event was never made; the event feed finds everything that was made and not delivered.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,7 +18,7 @@ from webhook_service.entitlements import State
 from webhook_service.inbox import Asked, Received, ask, keep
 from webhook_service.services import Services, logger
 from webhook_service.sql import insert_into
-from webhook_service.stripe_events import SWEPT_TYPES, decode_event, received
+from webhook_service.stripe_events import SWEPT_TYPES, NotAnEvent, decode_event, received
 
 SESSION_LIFE: Final = timedelta(hours=25)
 """A session can be paid for 24 h; those of the last 25 h are looked at."""
@@ -58,44 +59,61 @@ class _Id(msgspec.Struct):
 def sweep(services: Services, account: str, sessions_since: timedelta = SESSION_LIFE) -> Swept:
     """Sweep one account: store unseen events, and ask for every session whose order is not where its money is."""
     api, now = services.stripe[account].api, services.now()
+    with services.database.read() as connection:
+        before = connection.execute(select(sweeps).where(sweeps.c.account == account)).mappings().first()
+    # What was paid while nobody swept counts from the last sweep on, however long ago that was.
+    paid_since = (
+        now - sessions_since if before is None else min(now - sessions_since, before["swept_at"] - SESSION_LIFE)
+    )
     try:
-        found_events, late = _events(services, api, account, now)
-        found_sessions = _sessions(services, api, account, now, sessions_since)
+        feed = _events(services, api, account, now, before["events_until"] if before else None)
+        found_sessions = _sessions(services, api, account, now, paid_since)
     except (Transient, NotThere, Refused, msgspec.MsgspecError) as error:
         _log.warning("sweep failed", account=account, error=str(error))
         return Swept(account, error=str(error))
-    with services.database.read() as connection:
-        until = connection.execute(select(sweeps.c.events_until).where(sweeps.c.account == account)).scalar()
-    services.metrics.swept.labels(account).inc(late + found_sessions)
-    gap = bool(late or found_sessions) or until is None
-    services.database.write(lambda connection: _moved(connection, account, now))
+    services.metrics.swept.labels(account).inc(feed.late + found_sessions)
+    gap = bool(feed.late or found_sessions) or before is None
+    services.database.write(lambda connection: _moved(connection, account, feed.until, now))
     services.wake.refresh.ring_all()
-    if late or found_sessions:
-        _log.warning("sweep found what no webhook had said", account=account, events=late, sessions=found_sessions)
-    return Swept(account, found_events, found_sessions, gap)
+    if feed.late or found_sessions:
+        _log.warning("sweep found what no webhook had said", account=account, events=feed.late, sessions=found_sessions)
+    return Swept(account, feed.new, found_sessions, gap)
 
 
-def _events(services: Services, api: StripeApi, account: str, now: datetime) -> tuple[int, int]:
-    """Store the feed's events that are not here; returns how many, and how many of those were overdue."""
-    with services.database.read() as connection:
-        until = connection.execute(select(sweeps.c.events_until).where(sweeps.c.account == account)).scalar()
+@dataclass(frozen=True)
+class _Feed:
+    """How many events were not here, how many of those were overdue, and up to when the feed was read."""
+
+    new: int
+    late: int
+    until: datetime
+
+
+def _events(services: Services, api: StripeApi, account: str, now: datetime, until: datetime | None) -> _Feed:
+    """Store the feed's events that are not here."""
     since = max(until - OVERLAP if until else now - SESSION_LIFE, now - FEED_DAYS)
     query = {"types": list(SWEPT_TYPES), "created": {"gte": int(since.timestamp())}, "limit": 100}
-    fresh: list[Received] = []
-    for page in _pages(api, "/v1/events", query):
-        fresh += [received(decode_event(bytes(raw)), bytes(raw), account, "sweep", now) for raw in page]
-    if not fresh:
-        return 0, 0
-    fresh.reverse()  # oldest first: a crash between two transactions leaves no hole behind
-    new = services.database.write(lambda connection: keep(connection, fresh))
-    late = sum(event.id in new and now - event.created > _FRESH for event in fresh)
-    return len(new), late
+    found = [one for page in _pages(api, "/v1/events", query) for one in _received(page, account, now)]
+    # By Stripe's clock: ours may be ahead, and then the next sweep would begin after what has happened meanwhile.
+    until = max([until or since, *(event.created for event in found)])
+    if not found:
+        return _Feed(0, 0, until)
+    new = services.database.write(lambda connection: keep(connection, found))
+    return _Feed(len(new), sum(event.id in new and now - event.created > _FRESH for event in found), until)
 
 
-def _sessions(services: Services, api: StripeApi, account: str, now: datetime, since: timedelta) -> int:
+def _received(page: Sequence[msgspec.Raw], account: str, now: datetime) -> Iterator[Received]:
+    """Yield a page's events as they are kept; one that is none must not keep the others from being stored."""
+    for raw in page:
+        try:
+            yield received(decode_event(bytes(raw)), bytes(raw), account, "sweep", now)
+        except NotAnEvent as error:
+            _log.error("event passed over", account=account, reason=str(error))
+
+
+def _sessions(services: Services, api: StripeApi, account: str, now: datetime, since: datetime) -> int:
     """Ask for sessions whose order lags behind; returns how many."""
-    created = {"gte": int((now - since).timestamp())}
-    query = {"status": "complete", "created": created, "limit": 100}
+    query = {"status": "complete", "created": {"gte": int(since.timestamp())}, "limit": 100}
     ids = [
         session.id
         for page in _pages(api, "/v1/checkout/sessions", query)
@@ -144,7 +162,7 @@ def _pages(api: StripeApi, path: str, query: dict[str, Any]) -> "list[list[msgsp
         cursor = {"starting_after": decode(page.data[-1], _Id).id}
 
 
-def _moved(connection: Connection, account: str, now: datetime) -> None:
-    values = {"events_until": now, "swept_at": now}
+def _moved(connection: Connection, account: str, until: datetime, now: datetime) -> None:
+    values = {"events_until": until, "swept_at": now}
     statement = insert_into(connection, sweeps).values(account=account, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=[sweeps.c.account], set_=values))

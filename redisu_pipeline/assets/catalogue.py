@@ -19,6 +19,8 @@ GROUP = "stripe"
 OWNERS = ("team:finance-data",)
 FAIL_AFTER = timedelta(hours=36)
 """A daily sync that failed once has half a day to be mended before the table counts as stale."""
+STALE_AFTER = timedelta(days=42)
+"""A month is closed by the tenth of the next one; then the month before has to be."""
 
 # What a table refers to, or what must be known to read it: arrows of the graph. A nested table follows its parent by
 # itself; a table that is not named here follows `events`, which says what to read again.
@@ -38,8 +40,9 @@ UPSTREAM: Mapping[str, tuple[str, ...]] = {
     "balance_transactions": ("charges", "refunds", "disputes", "payouts"),
     "balances": ("balance_transactions",),
     "tax_transactions": ("invoices", "credit_notes"),
+    "payout_transactions": ("payouts",),
 }
-WITHOUT_EVENTS = (Scope.WHOLE_EACH_TIME, Scope.SNAPSHOT)
+WITHOUT_EVENTS = (Scope.WHOLE_EACH_TIME, Scope.SNAPSHOT, Scope.CLOSE)
 
 
 def key_of(table: str) -> dg.AssetKey:
@@ -66,6 +69,8 @@ def in_graph_order(tables: Iterable[str]) -> list[str]:
 
 def spec_of(table: Table, partitions: dg.PartitionsDefinition, notice: str = "") -> dg.AssetSpec:
     """Return the table's asset; ``notice`` stands before its description when something must be done first."""
+    resource = RESOURCE_OF[table.name]
+    stale = STALE_AFTER if resource.scope is Scope.CLOSE else FAIL_AFTER
     return dg.AssetSpec(
         key_of(table.name),
         deps=[key_of(name) for name in upstream_of(table)],
@@ -74,12 +79,12 @@ def spec_of(table: Table, partitions: dg.PartitionsDefinition, notice: str = "")
         owners=list(OWNERS),
         kinds={"stripe", "parquet"},
         partitions_def=partitions,
-        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=FAIL_AFTER),
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=stale),
         code_version=hashlib.sha256(str(schema_of(table)).encode()).hexdigest()[:12],
         metadata={
             "dagster/column_schema": column_schema(table),
             "dagster/table_name": f"{GROUP}.{table.name}",
-            "endpoint": RESOURCE_OF[table.name].path,
+            "endpoint": resource.path,
         },
     )
 

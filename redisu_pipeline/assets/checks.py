@@ -14,7 +14,7 @@ from redisu_pipeline.common.problems import Refusal
 from redisu_pipeline.lake.manifest import read_manifest
 from redisu_pipeline.resources.pipeline import PipelineResource
 from redisu_pipeline.tables.model import Table
-from redisu_pipeline.tables.registry import TABLES
+from redisu_pipeline.tables.registry import EVERY_TABLE
 
 RULES: tuple[Rule, ...] = (*CONTENT_RULES, FOREIGN_KEYS)
 REMEMBERED = 20
@@ -28,7 +28,7 @@ def rules_of(table: Table) -> tuple[Rule, ...]:
 
 def stripe_checks() -> list[dg.AssetChecksDefinition]:
     """Return the checks of every Stripe table: one step a table, which reads its files once."""
-    return [_checks(table) for table in TABLES.values()]
+    return [_checks(table) for table in EVERY_TABLE.values()]
 
 
 def _checks(table: Table) -> dg.AssetChecksDefinition:

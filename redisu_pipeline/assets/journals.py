@@ -5,13 +5,13 @@ own, which fails while the month is open: what stands behind it never takes a dr
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 
 import dagster as dg
 
 from redisu_pipeline.assets import journal_metadata
-from redisu_pipeline.assets.catalogue import OWNERS, key_of
+from redisu_pipeline.assets.catalogue import OWNERS, STALE_AFTER, key_of
 from redisu_pipeline.assets.failures import RETRIES, as_failures, failure
+from redisu_pipeline.assets.figures import FIGURE_KEYS, figures_known, figures_read
 from redisu_pipeline.assets.tax import GROUP
 from redisu_pipeline.assets.tax import KEY as TAX_KEY
 from redisu_pipeline.close import gates
@@ -31,9 +31,6 @@ from redisu_pipeline.resources.pipeline import PipelineResource
 STEP = "close"
 POOL = "netsuite_close"
 """Its limit is 1 (deploy/dagster.yaml). The lake's own lock refuses a second writer of an account in any case."""
-
-STALE_AFTER = timedelta(days=42)
-"""A month is closed by the tenth of the next one; then the month before has to be."""
 
 TABLE_KEYS = {table.name: dg.AssetKey([table.area, table.name]) for table in NETSUITE_TABLES}
 CONTROLS_KEY = TABLE_KEYS[CONTROLS.name]
@@ -64,7 +61,7 @@ def _closing(partitions: dg.PartitionsDefinition, notice: str) -> dg.AssetsDefin
     upstream = {
         JOURNAL_SOURCES.name: [*(key_of(table) for table in SOURCES)],
         JOURNAL_LINES.name: [TABLE_KEYS[JOURNAL_SOURCES.name]],
-        CONTROLS.name: [lines, TAX_KEY],
+        CONTROLS.name: [lines, TAX_KEY, *FIGURE_KEYS],
         PERIODS.name: [controls],
     }
 
@@ -81,7 +78,10 @@ def _closing(partitions: dg.PartitionsDefinition, notice: str) -> dg.AssetsDefin
     def closing(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> Iterator[dg.MaterializeResult]:
         account, month = partition_of(context)
         with as_failures(f"{account} {month}"):
+            known = figures_known(pipeline.storage(), account)
             report = close(pipeline.settings(), pipeline.environ(), account, month, tell=context.log.info)
+        for event in figures_read(pipeline.storage(), account, known):
+            context.log_event(event)
         for problem in report.problems:
             context.log.warning(str(problem))
         for key, metadata in records(pipeline.storage(), report):
@@ -175,8 +175,10 @@ def lock_month(context: dg.OpExecutionContext, config: LockConfig, pipeline: Pip
     signature = Signature.of(config.by.strip())
     settings, environ = pipeline.settings(), pipeline.environ()
     with as_failures(f"{config.account} {config.month}"):
+        known = figures_known(pipeline.storage(), config.account)
         report = close(settings, environ, config.account, config.month, signature, context.log.info)
-    for event in materializations(pipeline.storage(), report):
+    storage = pipeline.storage()
+    for event in (*figures_read(storage, config.account, known), *materializations(storage, report)):
         context.log_event(event)
     if report.problems:
         raise failure(report.problems)

@@ -12,7 +12,7 @@ import dagster as dg
 from redisu_pipeline.assets.catalogue import GROUP, column_schema
 from redisu_pipeline.lake.manifest import Manifest
 from redisu_pipeline.lake.storage import Storage
-from redisu_pipeline.tables.registry import TABLES
+from redisu_pipeline.tables.registry import EVERY_TABLE
 
 OF_REPORTS = ("interval", "report_run", "file", "note")
 """What a table made of report runs says of the last one."""
@@ -27,7 +27,7 @@ def metadata_of(storage: Storage, manifest: Manifest) -> dict[str, dg.MetadataVa
     return {
         "dagster/row_count": dg.MetadataValue.int(manifest.rows),
         "dagster/uri": dg.MetadataValue.text(storage.uri(f"{GROUP}/{manifest.table}/account={manifest.account}")),
-        "dagster/column_schema": dg.MetadataValue.table_schema(column_schema(TABLES[manifest.table])),
+        "dagster/column_schema": dg.MetadataValue.table_schema(column_schema(EVERY_TABLE[manifest.table])),
         "complete_until": dg.MetadataValue.text(_utc(manifest.cursor.complete_until)),
         "new": dg.MetadataValue.int(run.new),
         "changed": dg.MetadataValue.int(run.changed),

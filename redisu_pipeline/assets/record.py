@@ -20,7 +20,7 @@ from redisu_pipeline.common.settings import Account, Settings
 from redisu_pipeline.lake.manifest import Manifest, read_manifest
 from redisu_pipeline.lake.storage import Storage
 from redisu_pipeline.resources.pipeline import PipelineResource
-from redisu_pipeline.tables.registry import TABLES
+from redisu_pipeline.tables.registry import EVERY_TABLE
 from redisu_pipeline.tax.table import TAX_BY_JURISDICTION
 
 
@@ -28,7 +28,7 @@ def record(instance: dg.DagsterInstance, storage: Storage, accounts: Iterable[st
     """Report what the manifests say of every table; returns how many states Dagster did not know yet."""
     new = 0
     for account in accounts:
-        for name in TABLES:
+        for name in EVERY_TABLE:
             manifest, _ = read_manifest(storage, name, account)
             if manifest is not None and not _known(instance, manifest):
                 metadata = metadata_of(storage, manifest)

@@ -31,9 +31,11 @@ from redisu_pipeline.common.settings import Account, Settings
 from redisu_pipeline.controls.run import run as run_controls
 from redisu_pipeline.export.files import render
 from redisu_pipeline.extract.figures_model import Figures
+from redisu_pipeline.lake import history
 from redisu_pipeline.lake.catalog import write_catalog
 from redisu_pipeline.lake.derived import Derivation
 from redisu_pipeline.lake.locks import writer_lock
+from redisu_pipeline.lake.netsuite_tables import NETSUITE_TABLES
 from redisu_pipeline.lake.storage import open_storage
 from redisu_pipeline.lake_tables import every_table
 
@@ -95,6 +97,8 @@ def close(
         report = _Desk(settings, environ, chosen, derivation, tell).close(period, signature)
         if report.changed:  # a table that had no file yet is a view of nothing in the catalogue
             write_catalog(storage, every_table())
+        for table in NETSUITE_TABLES:
+            history.purge(storage, table.name, chosen.name, now - settings.lake.history, table.area)
         return report
 
 

@@ -4,7 +4,6 @@ A month's report is run once, when the data reach the month's end (`data_availab
 not change afterwards. Source: stripe.md §6.4, §6.7.
 """
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,12 +21,10 @@ from redisu_pipeline.extract.balance_rows import BalanceRow, ReportFacts, balanc
 from redisu_pipeline.extract.csv_file import Unreadable
 from redisu_pipeline.extract.decode import Page
 from redisu_pipeline.extract.figures_model import Figure, Standing, State
-from redisu_pipeline.extract.report_runs import Fetched, Intent, ReportRuns, ReportType, Terms, sidecar
+from redisu_pipeline.extract.report_runs import Fetched, Intent, ReportRuns, ReportType, Terms, keep
 from redisu_pipeline.extract.rows import Origins
 from redisu_pipeline.extract.run import Run
-from redisu_pipeline.lake.foreign import sha256_of
 from redisu_pipeline.lake.pages import PageStore
-from redisu_pipeline.lake.storage import ANY
 from redisu_pipeline.tables.figures import BALANCE_REPORTS
 
 TABLE = BALANCE_REPORTS.table
@@ -143,17 +140,11 @@ class BalanceReports:
         return self._run.storage.scratch() / f"{self._run.account}-{figure.value}-{self._over.month}.csv"
 
     def _keep(self, fetched: Fetched, available: ReportType) -> str:
-        """Put the CSV into the lake as Stripe sent it, with its origin beside it; return its path."""
-        intent, storage = fetched.intent, self._run.storage
-        path = f"reports/stripe/account={self._run.account}/{intent.type}/{self._over.month}_{fetched.run.id}.csv"
-        copy = fetched.file.with_suffix(".kept")
-        shutil.copyfile(fetched.file, copy)
-        storage.publish(path, copy, expect=ANY)
-        facts = {
-            "data_available_start": available.data_available_start,
-            "data_available_end": available.data_available_end,
-        }
-        storage.write(f"{path}.json", sidecar(fetched, facts, sha256_of(fetched.file)), expect=ANY)
+        """Put the CSV into the lake; return its path."""
+        path = (
+            f"reports/stripe/account={self._run.account}/{fetched.intent.type}/{self._over.month}_{fetched.run.id}.csv"
+        )
+        keep(self._run.storage, fetched, available, path)
         return path
 
     def _stage(self, runs: ReportRuns, fetched: Fetched, path: str) -> None:

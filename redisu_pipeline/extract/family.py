@@ -172,12 +172,11 @@ class Family:
 
     def _verify_vanished(self, floor: int) -> None:
         """After listing everything, ask for each object of the lake that the list did not show, older ones too."""
+        seen = self._listing.ids | self._read_earlier
         vanished = {
             object_id: Touched(object_id, created)
             for object_id, created, deleted in self._known.objects()
-            if (created >= floor or created < self._window.first)
-            and deleted is None
-            and object_id not in self._listing.ids | self._read_earlier
+            if (created >= floor or created < self._window.first) and deleted is None and object_id not in seen
         }
         if vanished:
             self._listing.retrieve(vanished, keep=_any)

@@ -31,6 +31,7 @@ from redisu_pipeline.extract.reader import Interrupted
 from redisu_pipeline.extract.rows import UnexpectedShape
 from redisu_pipeline.extract.run import Run
 from redisu_pipeline.extract.tax_source import ear
+from redisu_pipeline.lake import history
 from redisu_pipeline.lake.commit import Commit
 from redisu_pipeline.lake.manifest import Cursor, read_manifest
 from redisu_pipeline.lake.pages import PageStore
@@ -119,6 +120,8 @@ def read_figures(
         return _unread(before, Standing(State.NOT_READ, str(fault) or STOPPED))
     with opened(door, [one.name for one in FIGURES], livemode=livemode) as run:
         told = _ask(run, _Whose(settings, chosen, month, key), before)
+        for one in FIGURES:
+            history.purge(storage, one.name, account, run.now - settings.lake.history)
     after = figures_from_lake(storage, chosen, month)
     return replace(after, problems=(*after.problems, *told.problems))
 

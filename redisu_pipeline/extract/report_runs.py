@@ -6,7 +6,8 @@ second one.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from redisu_pipeline.common.stripe_api import NotThere
 from redisu_pipeline.common.stripe_files import StripeFiles
 from redisu_pipeline.extract.decode import Truncated
 from redisu_pipeline.extract.reader import Interrupted, Reader
+from redisu_pipeline.lake.foreign import sha256_of
 from redisu_pipeline.lake.storage import ANY, Storage
 
 T = TypeVar("T")
@@ -249,7 +251,15 @@ def _strange(kind: type[Any], error: Exception) -> Problem:
     return Problem("stripe_shape", f"reporting {kind.__name__}", str(error), mend)
 
 
-def sidecar(fetched: Fetched, available: Mapping[str, int], sha256: str) -> bytes:
+def keep(storage: Storage, fetched: Fetched, available: ReportType, path: str) -> None:
+    """Put a report's CSV at ``path`` in the lake as Stripe sent it, with its origin beside it."""
+    copy = fetched.file.with_suffix(".kept")
+    shutil.copyfile(fetched.file, copy)
+    storage.publish(path, copy, expect=ANY)
+    storage.write(f"{path}.json", _origin(fetched, available, sha256_of(fetched.file)), expect=ANY)
+
+
+def _origin(fetched: Fetched, available: ReportType, sha256: str) -> bytes:
     """Return what is kept beside the CSV: where it comes from, in words and numbers a person can check."""
     intent, run = fetched.intent, fetched.run
     size = run.result.size if run.result else 0
@@ -258,7 +268,8 @@ def sidecar(fetched: Fetched, available: Mapping[str, int], sha256: str) -> byte
         "report_run": run.id,
         "parameters": intent.parameters,
         "revision": intent.revision,
-        **available,
+        "data_available_start": available.data_available_start,
+        "data_available_end": available.data_available_end,
         "file": run.result.id if run.result else None,
         "bytes": size,
         "sha256": sha256,

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Protocol
 
 from redisu_pipeline.common.problems import ConfigurationError, Problem, Refusal
@@ -159,8 +159,7 @@ def _sync_account(call: _Call, account: Account, key: str) -> _Result:
                 result.tax_months, result.notes = derived_tax(run, account)
             for table in tables:
                 area = TAX_BY_JURISDICTION.area if table == TAX_BY_JURISDICTION.name else "stripe"
-                older = run.now - timedelta(days=call.settings.lake.history_days)
-                history.purge(storage, table, account.name, older, area)
+                history.purge(storage, table, account.name, run.now - call.settings.lake.history, area)
     except Refusal as refusal:
         result.problems.extend(refusal.problems)
     except Interrupted:

@@ -4,7 +4,6 @@ No list of tax transactions exists (stripe.md §6.1). A run covers whole availab
 all rows of its interval are replaced in one commit, so that the table never holds a part of a report.
 """
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,15 +22,13 @@ from redisu_pipeline.common.stripe_files import StripeFiles
 from redisu_pipeline.extract.csv_file import Unreadable
 from redisu_pipeline.extract.decode import Page
 from redisu_pipeline.extract.landing import land
-from redisu_pipeline.extract.report_runs import Fetched, Intent, ReportRuns, ReportType, Terms, sidecar
+from redisu_pipeline.extract.report_runs import Fetched, Intent, ReportRuns, ReportType, Terms, keep
 from redisu_pipeline.extract.rows import Origins, UnknownValue
 from redisu_pipeline.extract.run import Outcome, Run
 from redisu_pipeline.extract.tax_rows import Interval, TaxRow, rows_of
 from redisu_pipeline.lake.commit import Commit
-from redisu_pipeline.lake.foreign import sha256_of
 from redisu_pipeline.lake.manifest import Cursor, Manifest, read_manifest
 from redisu_pipeline.lake.pages import PageStore
-from redisu_pipeline.lake.storage import ANY
 from redisu_pipeline.tables.tax import TAX_TRANSACTIONS
 
 PAGE_ROWS = 10_000
@@ -183,18 +180,11 @@ class TaxReportSync:
     # -- the file ---------------------------------------------------------------------------------------------------
 
     def _keep(self, fetched: Fetched, available: ReportType) -> str:
-        """Put the CSV into the lake as Stripe sent it, with its origin beside it; return its path."""
-        intent, storage = fetched.intent, self._run.storage
+        """Put the CSV into the lake; return its path."""
+        intent = fetched.intent
         folder = f"reports/stripe/account={self._run.account}/{intent.type}"
         path = f"{folder}/{_day(intent.start)}_{_day(intent.end)}_{fetched.run.id}.csv"
-        copy = storage.scratch() / f"{self._run.account}-tax-report.kept"
-        shutil.copyfile(fetched.file, copy)
-        storage.publish(path, copy, expect=ANY)
-        facts = {
-            "data_available_start": available.data_available_start,
-            "data_available_end": available.data_available_end,
-        }
-        storage.write(f"{path}.json", sidecar(fetched, facts, sha256_of(fetched.file)), expect=ANY)
+        keep(self._run.storage, fetched, available, path)
         return path
 
     def _stage(self, fetched: Fetched, name: str, interval: Interval) -> None:

@@ -11,8 +11,7 @@ import pyarrow as pa
 
 from redisu_pipeline.lake.schemas import docs_of, schema_of
 from redisu_pipeline.lake.storage import ANY, Storage
-from redisu_pipeline.tables.figures import FIGURES
-from redisu_pipeline.tables.registry import TABLES
+from redisu_pipeline.tables.registry import EVERY_TABLE
 
 PARTITIONS = ("account", "month")
 MONTH_DOC = "Month of `created` (UTC), YYYY-MM; stands only in the path"
@@ -41,8 +40,10 @@ class CatalogTable:
 
 def stripe_tables() -> tuple[CatalogTable, ...]:
     """Return every Stripe table, those that only a close fills too."""
-    tables = (*TABLES.values(), *(resource.table for resource in FIGURES))
-    return tuple(CatalogTable("stripe", table.name, table.doc, schema_of(table), docs_of(table)) for table in tables)
+    return tuple(
+        CatalogTable("stripe", table.name, table.doc, schema_of(table), docs_of(table))
+        for table in EVERY_TABLE.values()
+    )
 
 
 def write_catalog(storage: Storage, tables: Iterable[CatalogTable] | None = None) -> dict[str, str]:

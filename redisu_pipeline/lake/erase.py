@@ -28,13 +28,8 @@ from redisu_pipeline.lake.merge import month_writer
 from redisu_pipeline.lake.pages import PageStore
 from redisu_pipeline.lake.person import find_person
 from redisu_pipeline.lake.storage import ABSENT, ANY, Conflict, Storage, open_storage
-from redisu_pipeline.tables.figures import FIGURES
 from redisu_pipeline.tables.model import Resource, Table
-from redisu_pipeline.tables.registry import RESOURCES
-
-EVERYTHING = (*RESOURCES, *FIGURES)
-"""All of `<lake>/stripe/`: the NetSuite tables never hold personal data."""
-TABLES = {table.name: table for resource in EVERYTHING for table in resource.table.family()}
+from redisu_pipeline.tables.registry import EVERY_TABLE, EVERYTHING
 
 
 @dataclass
@@ -71,7 +66,7 @@ def erase_from_lake(
     done = {}
     with failures(storage.root):
         for account in _accounts(storage):
-            with writer_lock(storage.root, account, list(TABLES), database_url, now) as lock:
+            with writer_lock(storage.root, account, list(EVERY_TABLE), database_url, now) as lock:
                 done[account] = erase_account(storage, account, learner, emails, lock.check)
     return done
 
@@ -92,7 +87,7 @@ def erase_account(
         done = AccountErasure(
             customers=tuple(sorted(one for one in person.ids if one.startswith("cus_"))), known=len(person.ids)
         )
-        for resource in EVERYTHING:
+        for resource in EVERYTHING:  # the NetSuite tables never hold personal data
             rewriting = _Rewriting(storage, account, resource, erased, guard)
             done.tables.update(rewriting.tables())
             rewriting.history(done.tables)
@@ -171,7 +166,7 @@ class _Rewriting:
     def pages(self) -> None:
         """Drop the checkpoints of a cut-off sync if they hold the erased: they are read again, and blanked then."""
         pages = PageStore(self.storage, self.account, self.resource.name)
-        if pages.holds(lambda table, rows: any(self.erased.concerns(TABLES[table], rows))):
+        if pages.holds(lambda table, rows: any(self.erased.concerns(EVERY_TABLE[table], rows))):
             pages.clear()
 
     def _build(self, table: Table, folder: str) -> Iterator[_Built]:

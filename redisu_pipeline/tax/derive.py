@@ -12,12 +12,13 @@ from redisu_pipeline.lake.derived import Derivation, DerivedMonth, write_months
 from redisu_pipeline.lake.manifest import Cursor, Manifest, read_manifest
 from redisu_pipeline.lake.storage import Storage
 from redisu_pipeline.tables.registry import RESOURCE_OF
-from redisu_pipeline.tax.checks import CHECKS, Findings, lateness, report_is_late
+from redisu_pipeline.tax.checks import CHECKS, Findings
 from redisu_pipeline.tax.inputs import SOURCES, coverage_of, read_slices
 from redisu_pipeline.tax.jurisdictions import Jurisdictions
 from redisu_pipeline.tax.model import Coverage, JurisdictionRow
 from redisu_pipeline.tax.moving_on import INVOICED, OPEN_FROM, SAID, UNDER, circumstances, moved_on, reach
 from redisu_pipeline.tax.table import TAX_BY_JURISDICTION, sums_of, to_arrow
+from redisu_pipeline.tax.two_sides import lateness, report_is_late
 from redisu_pipeline.tax.words import SHOWN, lines_of, notes_of
 
 LOOK_BACK = 3

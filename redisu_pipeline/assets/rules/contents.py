@@ -261,7 +261,7 @@ CONTENT_RULES: tuple[Rule, ...] = (
         "Complete until less than 36 hours ago.",
         Fresh,
         # How far a report reaches is Stripe's to say, and some keys get none: see tax.checks.report_is_late.
-        applies=lambda table: RESOURCE_OF[table.name].scope is not Scope.REPORT,
+        applies=lambda table: RESOURCE_OF[table.name].scope not in (Scope.REPORT, Scope.CLOSE),
     ),
     Rule("counts_never_fall", "No fewer rows than any of the last 20 materializations recorded.", NeverFewer),
     Rule(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,9 @@ from redisu_pipeline.common.problems import ConfigurationError, Failed, Problem,
 BUSY_TIMEOUT_S: Final = 30
 """How long a SQLite transaction waits for another one's lock."""
 
+_DISCREET: Final[Mapping[str, Any]] = {"hide_parameters": True}
+"""A statement that fails is logged with its text: its values are names and addresses."""
+
 _MEND_URL: Final = "set database.url to sqlite:///path/to/file.db or postgresql+psycopg://user@host/name"
 
 
@@ -31,7 +34,7 @@ def open_engine(url: str) -> Engine:
     if address.get_backend_name() == "sqlite":
         return _sqlite(address)
     try:
-        return create_engine(address, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        return create_engine(address, pool_pre_ping=True, connect_args={"connect_timeout": 10}, **_DISCREET)
     except ModuleNotFoundError as error:
         mend = "install it with: pip install 'redisu[postgres]'"
         raise ConfigurationError(Problem("database_driver", shown(url), f"needs {error.name}", mend)) from error
@@ -81,7 +84,8 @@ def _sqlite(address: URL) -> Engine:
         message = f"the folder cannot be created ({error.strerror})"
         mend = "set database.url to a file in a folder that is writable"
         raise ConfigurationError(Problem("database_folder", str(folder), message, mend)) from error
-    engine = create_engine(address, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+    connect = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
+    engine = create_engine(address, connect_args=connect, **_DISCREET)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

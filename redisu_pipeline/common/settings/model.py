@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import partial
@@ -32,6 +32,11 @@ class Lake:
         clean=checks.lake_uri,
     )
     history_days: int = setting("How long replaced files are kept", default=90, clean=checks.at_least(1, "days"))
+
+    @property
+    def history(self) -> timedelta:
+        """How long replaced files are kept."""
+        return timedelta(days=self.history_days)
 
     @property
     def is_local(self) -> bool:
