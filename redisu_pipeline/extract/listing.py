@@ -31,10 +31,20 @@ AHEAD = 32
 are the longest work: the list itself need not end with them."""
 
 
+@dataclass(frozen=True)
+class _Reach:
+    """The seconds a page covers, and its place in its chain; objects read one by one cover nothing."""
+
+    lo: int
+    hi: int | None
+    place: tuple[int, int] = (0, 0)
+
+
 @dataclass(eq=False)
 class _Chain:
     """A range being drained: ``lo`` may rise when it is cut; ``floor`` is where it may stop although more is listed."""
 
+    number: int
     lo: int
     hi: int | None
     floor: int
@@ -85,7 +95,7 @@ class Listing:
             return
         before = self.listed
         self._done.clear()
-        chains = [_Chain(lo=span.lo, hi=span.hi, floor=span.lo) for span in spans]
+        chains = [self._chain(span.lo, span.hi) for span in spans]
         chains[0].lo = spans[0].lo if lowest is None else min(lowest, spans[0].lo)
         with self._lock:
             self._chains.extend(chains)
@@ -107,20 +117,21 @@ class Listing:
 
     def keep(self, page: Page, lo: int, hi: int | None) -> None:
         """Follow the page's nested lists, decode it and write its checkpoint."""
-        self._finish(page, self._follow_lists(page), lo, hi)
+        self._finish(page, self._follow_lists(page), _Reach(lo, hi))
 
     def _follow_lists(self, page: Page) -> Sequence[Future[None]]:
         with self._lock:
             self._waiting += 1
         return [self._followers.submit(self._follow, page, overflow) for overflow in page.overflows]
 
-    def _finish(self, page: Page, following: Iterable[Future[None]], lo: int, hi: int | None) -> None:
+    def _finish(self, page: Page, following: Iterable[Future[None]], reach: _Reach) -> None:
         for nested in following:
             nested.result()
         batches = page.batches(self._origins())
         if page.created:
             note = msgspec.json.encode(page.unknown) if page.unknown else b""
-            self._store.save(batches, lo, hi, min(page.created), max(page.created), note)
+            ends = min(page.created), max(page.created)
+            self._store.save(batches, reach.lo, reach.hi, *ends, note, reach.place)
         with self._lock:
             self._kept, self._waiting = self._kept + 1, self._waiting - 1
             self.unknown.extend(page.unknown)
@@ -128,7 +139,7 @@ class Listing:
                 self.ids.update(page.ids)
             if page.created:
                 self.newest = max(page.created) if self.newest is None else max(self.newest, *page.created)
-        if hi is None:
+        if reach.hi is None:
             self.begun.set()
         for table, batch in batches.items():
             if table != self._resource.name:
@@ -161,21 +172,21 @@ class Listing:
 
     def _step(self, chain: _Chain) -> None:
         """Read the chain's next page and keep it; the chain goes on after that, or while nested lists are followed."""
-        page, lo, hi, more = self._read(chain)
+        page, reach, more = self._read(chain)
         following = self._follow_lists(page)
         if more and following:
             with self._ahead:
                 self._submit([chain])
-                self._finish(page, following, lo, hi)
+                self._finish(page, following, reach)
         else:
-            self._finish(page, following, lo, hi)
+            self._finish(page, following, reach)
         self._advanced(self._resource.name, len(page.ids), 1)
         self._foresee()
         if more and not following:
             self._submit([chain])
 
-    def _read(self, chain: _Chain) -> tuple[Page, int, int | None, bool]:
-        """Return the chain's next page, the span it covers, and whether there is more to read."""
+    def _read(self, chain: _Chain) -> tuple[Page, _Reach, bool]:
+        """Return the chain's next page, what it covers, and whether there is more to read."""
         resource = self._resource
         page = self._reader.get(
             resource.name, resource.path, self._parameters(chain), lambda body: open_page(resource.table, body)
@@ -186,6 +197,7 @@ class Listing:
         top = chain.covered_to if chain.covered_to is not None else chain.hi
         # The second of the oldest row may go on on the next page: it is covered only when nothing follows.
         bottom = chain.lo if finished and not (created and oldest < chain.floor) else oldest + 1
+        reach = _Reach(min(bottom, top) if top is not None else bottom, top, (chain.number, chain.pages))
         with self._lock:
             self.listed += len(created)
             if finished:
@@ -195,7 +207,7 @@ class Listing:
             chain.newest = max(created) if chain.newest is None else chain.newest
             chain.pages += 1
             self._share(chain, oldest, chain.newest)
-        return page, min(bottom, top) if top is not None else bottom, top, not finished
+        return page, reach, not finished
 
     def _share(self, chain: _Chain, oldest: int, newest: int) -> None:
         """Cut what is left of the chain's range, as far as its density is known, and let new chains have the rest."""
@@ -208,12 +220,15 @@ class Listing:
             share = left / (len(cuts) + 1)
             chain.left = share
             edges = [chain.floor, *cuts]
-            parts = [_Chain(lo=lo, hi=hi, floor=lo, left=share) for lo, hi in pairwise(edges)]
+            parts = [self._chain(lo, hi, share) for lo, hi in pairwise(edges)]
             if parts:
                 parts[0].lo = chain.lo
                 chain.lo = chain.floor = cuts[-1]
             self._chains.extend(parts)
         self._submit(parts)
+
+    def _chain(self, lo: int, hi: int | None, left: float = 0) -> _Chain:
+        return _Chain(self._store.new_chain(), lo, hi, floor=lo, left=left)
 
     def _foresee(self) -> None:
         """Say what is left to ask for. Nested lists go on as often as so far, and their pages are as urgent as they."""
