@@ -7,16 +7,16 @@ cut so that idle chains can help; the endpoint's budget keeps their sum polite.
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Any, TypeVar
 
 import msgspec
 
 from redisu_pipeline.common.stripe_api import NotThere
+from redisu_pipeline.extract.chain import Chain, Reach
 from redisu_pipeline.extract.decode import Overflow, Page, open_object, open_page
 from redisu_pipeline.extract.ranges import PAGE, Span, cut, horizon, pages_left
-from redisu_pipeline.extract.reader import Reader
+from redisu_pipeline.extract.reader import CursorGone, Reader
 from redisu_pipeline.extract.rows import Origins, UnknownValue
 from redisu_pipeline.lake.pages import PageStore
 from redisu_pipeline.tables.model import Resource, Scope
@@ -29,30 +29,6 @@ IN_LINE = 1000
 AHEAD = 32
 """Pages of a resource that may wait for their nested lists while the list goes on (half a megabyte each). Nested lists
 are the longest work: the list itself need not end with them."""
-
-
-@dataclass(frozen=True)
-class _Reach:
-    """The seconds a page covers, and its place in its chain; objects read one by one cover nothing."""
-
-    lo: int
-    hi: int | None
-    place: tuple[int, int] = (0, 0)
-
-
-@dataclass(eq=False)
-class _Chain:
-    """A range being drained: ``lo`` may rise when it is cut; ``floor`` is where it may stop although more is listed."""
-
-    number: int
-    lo: int
-    hi: int | None
-    floor: int
-    cursor: str | None = None
-    covered_to: int | None = None  # everything from here up to `hi` has been read
-    newest: int | None = None
-    pages: int = 0
-    left: float = 0  # pages still to come, by the density seen
 
 
 class Listing:
@@ -72,7 +48,7 @@ class Listing:
         self._origins, self._advanced = origins, advanced
         self._followers = followers
         self._lock = threading.Lock()
-        self._chains: list[_Chain] = []
+        self._chains: list[Chain] = []
         self._running = 0  # steps of chains, submitted or under way
         self._ahead = threading.Semaphore(AHEAD)
         self._kept = self._waiting = self._followed = 0
@@ -117,14 +93,14 @@ class Listing:
 
     def keep(self, page: Page, lo: int, hi: int | None) -> None:
         """Follow the page's nested lists, decode it and write its checkpoint."""
-        self._finish(page, self._follow_lists(page), _Reach(lo, hi))
+        self._finish(page, self._follow_lists(page), Reach(lo, hi))
 
     def _follow_lists(self, page: Page) -> Sequence[Future[None]]:
         with self._lock:
             self._waiting += 1
         return [self._followers.submit(self._follow, page, overflow) for overflow in page.overflows]
 
-    def _finish(self, page: Page, following: Iterable[Future[None]], reach: _Reach) -> None:
+    def _finish(self, page: Page, following: Iterable[Future[None]], reach: Reach) -> None:
         for nested in following:
             nested.result()
         batches = page.batches(self._origins())
@@ -152,13 +128,13 @@ class Listing:
             for future in [self._pool.submit(task, one) for one in some]:
                 future.result()
 
-    def _submit(self, chains: Sequence[_Chain]) -> None:
+    def _submit(self, chains: Sequence[Chain]) -> None:
         with self._lock:
             self._running += len(chains)
         for chain in chains:
             self._pool.submit(self._run, chain)
 
-    def _run(self, chain: _Chain) -> None:
+    def _run(self, chain: Chain) -> None:
         try:
             if self._failure is None:
                 self._step(chain)
@@ -170,7 +146,7 @@ class Listing:
             if not self._running:
                 self._done.set()
 
-    def _step(self, chain: _Chain) -> None:
+    def _step(self, chain: Chain) -> None:
         """Read the chain's next page and keep it; the chain goes on after that, or while nested lists are followed."""
         page, reach, more = self._read(chain)
         following = self._follow_lists(page)
@@ -185,19 +161,23 @@ class Listing:
         if more and not following:
             self._submit([chain])
 
-    def _read(self, chain: _Chain) -> tuple[Page, _Reach, bool]:
+    def _read(self, chain: Chain) -> tuple[Page, Reach, bool]:
         """Return the chain's next page, what it covers, and whether there is more to read."""
         resource = self._resource
-        page = self._reader.get(
-            resource.name, resource.path, self._parameters(chain), lambda body: open_page(resource.table, body)
-        )
+        try:
+            page = self._page(chain)
+        except CursorGone:
+            if resource.scope is Scope.WHOLE_EACH_TIME:
+                raise  # such a list knows no `created` filter
+            chain.begin_anew(self._store.new_chain())
+            page = self._page(chain)
         created = page.created
         oldest = min(created) if created else chain.lo
         finished = not page.has_more or not created or oldest < chain.floor
         top = chain.covered_to if chain.covered_to is not None else chain.hi
         # The second of the oldest row may go on on the next page: it is covered only when nothing follows.
         bottom = chain.lo if finished and not (created and oldest < chain.floor) else oldest + 1
-        reach = _Reach(min(bottom, top) if top is not None else bottom, top, (chain.number, chain.pages))
+        reach = Reach(min(bottom, top) if top is not None else bottom, top, (chain.number, chain.pages))
         with self._lock:
             self.listed += len(created)
             if finished:
@@ -209,7 +189,12 @@ class Listing:
             self._share(chain, oldest, chain.newest)
         return page, reach, not finished
 
-    def _share(self, chain: _Chain, oldest: int, newest: int) -> None:
+    def _page(self, chain: Chain) -> Page:
+        resource = self._resource
+        parameters = chain.parameters(resource)
+        return self._reader.get(resource.name, resource.path, parameters, lambda body: open_page(resource.table, body))
+
+    def _share(self, chain: Chain, oldest: int, newest: int) -> None:
         """Cut what is left of the chain's range, as far as its density is known, and let new chains have the rest."""
         if self._resource.scope is Scope.WHOLE_EACH_TIME:
             return  # such a list knows no `created` filter
@@ -227,8 +212,8 @@ class Listing:
             self._chains.extend(parts)
         self._submit(parts)
 
-    def _chain(self, lo: int, hi: int | None, left: float = 0) -> _Chain:
-        return _Chain(self._store.new_chain(), lo, hi, floor=lo, left=left)
+    def _chain(self, lo: int, hi: int | None, left: float = 0) -> Chain:
+        return Chain(self._store.new_chain(), lo, hi, floor=lo, left=left)
 
     def _foresee(self) -> None:
         """Say what is left to ask for. Nested lists go on as often as so far, and their pages are as urgent as they."""
@@ -238,17 +223,6 @@ class Listing:
         self._reader.expect(self._resource.path, max(left, followed))
         if self._nested:
             self._reader.expect(self._nested, followed)
-
-    def _parameters(self, chain: _Chain) -> dict[str, Any]:
-        parameters: dict[str, Any] = {**dict(self._resource.parameters), "limit": PAGE}
-        window = {"gte": chain.lo} if chain.lo > 0 else {}
-        if chain.hi is not None:
-            window["lt"] = chain.hi
-        if window:
-            parameters["created"] = window
-        if chain.cursor is not None:
-            parameters["starting_after"] = chain.cursor
-        return parameters
 
     def _follow(self, page: Page, overflow: Overflow | None) -> None:
         table = next(c.table for c in self._resource.table.children if c.is_list_object)
