@@ -125,7 +125,15 @@ def test_rates_are_decimal_and_never_pass_through_a_float(printed: str, kept: st
 
 @pytest.mark.parametrize(
     "fields",
-    [{"amount": "12"}, {"amount": 1.5}, {"amount": None}, {"created": None}, {"paid": "yes"}, {"outcome": []}],
+    [
+        {"amount": "12"},
+        {"amount": 1.5},
+        {"amount": None},
+        {"created": None},
+        {"created": "1"},
+        {"paid": "yes"},
+        {"outcome": []},
+    ],
 )
 def test_another_type_names_the_object_and_the_field(fields: dict[str, Any]) -> None:
     with pytest.raises(UnexpectedShape) as fault:

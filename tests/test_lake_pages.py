@@ -31,11 +31,11 @@ def store_of(lake: LocalStorage) -> PageStore:
     return PageStore(lake, "us", "charges")
 
 
-@given(NUMBERS, NUMBERS, st.one_of(st.none(), NUMBERS), NUMBERS, NUMBERS, NUMBERS)
+@given(NUMBERS, NUMBERS, st.one_of(st.none(), NUMBERS), st.tuples(*[NUMBERS] * 5))
 def test_a_name_tells_all_that_was_put_into_it(
-    number: int, lo: int, hi: int | None, oldest: int, newest: int, rows: int
+    number: int, lo: int, hi: int | None, rest: tuple[int, int, int, int, int]
 ) -> None:
-    page = PageName(number, lo, hi, oldest, newest, rows)
+    page = PageName(number, lo, hi, *rest)
     assert PageName.decode(page.encode()) == page
 
 
@@ -43,10 +43,11 @@ def test_another_run_takes_over_the_pages_and_counts_on(lake: LocalStorage) -> N
     first = store_of(lake)
     first.begin(HEADER)
     first.save(batch("ch_1", "ch_2"), 10, None, 11, 20, b"a note")
-    first.save(batch("ch_3"), 5, 10, 6, 6)
+    first.save(batch("ch_3"), 5, 10, 6, 6, place=(first.new_chain(), 0))
     second = store_of(lake)
     assert second.resume("schema") == HEADER
     assert second.pages == first.pages
+    assert second.new_chain() == first.new_chain()
     second.save(batch("ch_4"), 1, 5, 1, 1)
     assert {page.number for page in second.pages} == {1, 2, 3}
     rows = [ids for table in second.rows(second.pages, "charges", ["id"]) for ids in table.column("id").to_pylist()]

@@ -13,9 +13,10 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
+from redisu_pipeline.common.problems import Problem
 from redisu_pipeline.extract.listing import AHEAD, Listing
-from redisu_pipeline.extract.ranges import Span
-from redisu_pipeline.extract.reader import Reader
+from redisu_pipeline.extract.ranges import Span, covered, gaps
+from redisu_pipeline.extract.reader import CursorGone, Reader
 from redisu_pipeline.extract.rows import Origins
 from redisu_pipeline.lake.local_storage import LocalStorage
 from redisu_pipeline.lake.pages import PageStore
@@ -113,3 +114,66 @@ def test_a_nested_list_that_fails_ends_the_list(tmp_path: Path) -> None:
         with pytest.raises(RuntimeError, match="the nested list"):
             invoices.list([Span(MADE, None)])
         assert store.pages == []
+
+
+class Torn(Source):
+    """As Source, but every invoice was made in a second of its own, and only the ``broken`` one has a second line."""
+
+    def __init__(self, broken: int) -> None:
+        super().__init__()
+        self.broken = broken
+
+    def get(self, table: str, path: str, parameters: Mapping[str, Any], parse: Callable[[bytes], T]) -> T:
+        if table == INVOICE_LINES.name:
+            assert self.gate.wait(PATIENCE)
+            raise RuntimeError("the nested list")
+        made = parameters["created"]
+        newest = min(made.get("lt", MADE + 6), MADE + 6) - 1
+        second = newest if "starting_after" not in parameters else int(parameters["starting_after"][3:]) - 1
+        if second == MADE:
+            self.gate.set()
+        lines = {"data": [least(INVOICE_LINES, f"il_{second}")], "has_more": second == self.broken, "url": "lines"}
+        invoice = {**least(INVOICES.table, f"in_{second}"), "created": second, "lines": lines}
+        return parse(body([invoice], more=second > made["gte"]))
+
+
+@pytest.mark.parametrize("broken", range(MADE + 1, MADE + 6))
+def test_a_page_lost_while_the_next_one_was_kept_is_read_again(tmp_path: Path, broken: int) -> None:
+    source = Torn(broken)
+    with listing(source, tmp_path) as (invoices, store):
+        with pytest.raises(RuntimeError, match="the nested list"):
+            invoices.list([Span(MADE, None)])
+        kept = {name for rows in store.rows(store.pages, "invoices", ["id"]) for name in rows["id"].to_pylist()}
+        assert f"in_{broken}" not in kept
+    source.broken = 0
+    with listing(source, tmp_path) as (invoices, after):
+        invoices.list(gaps(MADE, covered(store.pages)))
+        again = {name for rows in after.rows(after.pages, "invoices", ["id"]) for name in rows["id"].to_pylist()}
+    assert kept | again == {f"in_{second}" for second in range(MADE, MADE + 6)}
+
+
+class Fading(Torn):
+    """As Torn, but the object on each page is deleted once it has been shown: no cursor is known any more."""
+
+    def __init__(self) -> None:
+        super().__init__(broken=0)
+        self.asked: list[Mapping[str, Any]] = []
+        self.shown = MADE + 5
+
+    def get(self, table: str, path: str, parameters: Mapping[str, Any], parse: Callable[[bytes], T]) -> T:
+        self.asked.append(parameters)
+        if "starting_after" in parameters:
+            self.shown -= 1
+            raise CursorGone(Problem("stripe_refused", table, "No such invoice", ""))
+        return super().get(table, path, {**parameters, "created": {"gte": MADE, "lt": self.shown + 1}}, parse)
+
+
+def test_a_list_goes_on_by_time_when_the_object_it_stood_at_was_deleted(tmp_path: Path) -> None:
+    source = Fading()
+    with listing(source, tmp_path) as (invoices, store):
+        invoices.list([Span(MADE, None)])
+        kept = [name for rows in store.rows(store.pages, "invoices", ["id"]) for name in rows["id"].to_pylist()]
+    # The second of the deleted object may hold others: it is asked for again.
+    assert source.asked[2]["created"] == {"gte": MADE, "lt": MADE + 6}
+    assert sorted(kept) == [f"in_{second}" for second in range(MADE, MADE + 6)]
+    assert gaps(MADE, covered(store.pages)) == []

@@ -21,7 +21,7 @@ from redisu_pipeline.extract.decode import Page
 from redisu_pipeline.extract.known import Known
 from redisu_pipeline.extract.landing import land
 from redisu_pipeline.extract.listing import Listing
-from redisu_pipeline.extract.ranges import Span, gaps
+from redisu_pipeline.extract.ranges import Span, covered, gaps
 from redisu_pipeline.extract.rows import Origins, UnexpectedShape, UnknownValue
 from redisu_pipeline.extract.run import Feed, FeedStart, Outcome, Run
 from redisu_pipeline.extract.snapshot import open_balance
@@ -109,19 +109,19 @@ class Family:
         """List what is new (or everything), going on where a cut-off run stopped."""
         whole = self._run.full or self._resource.scope is Scope.WHOLE_EACH_TIME
         floor, lowest = (self._window.first, self._window.first) if whole else self._window.of_new()
-        covered: list[Span] = []
+        read: list[Span] = []
         header = self._store.resume(self._window.fingerprint())
         if header is not None and self._window.usable(header):
             floor, lowest = min(floor, header.listed_from), min(lowest, header.listed_from)
             self._position, self._changes_from = header.events_seq, header.events_from
-            covered = self._take_over()
+            read = self._take_over()
         else:
             if header is not None:
                 self._store.clear()
             header = self._window.header(floor, self._position, self._before)
-        self._listing.remember = self._manifest is not None or bool(covered)
+        self._listing.remember = self._manifest is not None or bool(read)
         self._store.begin(msgspec.structs.replace(header, listed_from=floor))
-        self._listing.list(gaps(floor, covered), lowest=lowest)
+        self._listing.list(gaps(floor, read), lowest=lowest)
         # Stripe forgets events after 30 days; that is no change to them.
         if whole and self._manifest is not None and self._resource is not EVENTS:
             self._verify_vanished(floor)
@@ -135,7 +135,7 @@ class Family:
             for rows in self._store.rows(self._taken_over, self._resource.name, ["id"]):
                 self._read_earlier.update(rows.column("id").to_pylist())
         top = max((page.newest for page in self._taken_over), default=0) - SECONDS_LATE
-        return [Span(page.lo, top if page.hi is None else min(page.hi, top)) for page in self._taken_over]
+        return [Span(span.lo, top if span.hi is None else min(span.hi, top)) for span in covered(self._taken_over)]
 
     def _heal(self, feed: Feed) -> None:
         """List everything again when events were lost that could have told of changes; nothing hides immutable rows."""
@@ -143,7 +143,7 @@ class Family:
         if self._manifest is None or self._run.full or self._resource.immutable or position >= feed.gap:
             return
         floor = self._window.first
-        self._listing.list(gaps(floor, [Span(page.lo, page.hi) for page in self._store.pages]))
+        self._listing.list(gaps(floor, covered(self._store.pages)))
         self._verify_vanished(floor)
 
     # -- what changed -----------------------------------------------------------------------------------------------

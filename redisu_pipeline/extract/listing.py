@@ -7,16 +7,16 @@ cut so that idle chains can help; the endpoint's budget keeps their sum polite.
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Any, TypeVar
 
 import msgspec
 
 from redisu_pipeline.common.stripe_api import NotThere
+from redisu_pipeline.extract.chain import Chain, Reach
 from redisu_pipeline.extract.decode import Overflow, Page, open_object, open_page
 from redisu_pipeline.extract.ranges import PAGE, Span, cut, horizon, pages_left
-from redisu_pipeline.extract.reader import Reader
+from redisu_pipeline.extract.reader import CursorGone, Reader
 from redisu_pipeline.extract.rows import Origins, UnknownValue
 from redisu_pipeline.lake.pages import PageStore
 from redisu_pipeline.tables.model import Resource, Scope
@@ -29,20 +29,6 @@ IN_LINE = 1000
 AHEAD = 32
 """Pages of a resource that may wait for their nested lists while the list goes on (half a megabyte each). Nested lists
 are the longest work: the list itself need not end with them."""
-
-
-@dataclass(eq=False)
-class _Chain:
-    """A range being drained: ``lo`` may rise when it is cut; ``floor`` is where it may stop although more is listed."""
-
-    lo: int
-    hi: int | None
-    floor: int
-    cursor: str | None = None
-    covered_to: int | None = None  # everything from here up to `hi` has been read
-    newest: int | None = None
-    pages: int = 0
-    left: float = 0  # pages still to come, by the density seen
 
 
 class Listing:
@@ -62,7 +48,7 @@ class Listing:
         self._origins, self._advanced = origins, advanced
         self._followers = followers
         self._lock = threading.Lock()
-        self._chains: list[_Chain] = []
+        self._chains: list[Chain] = []
         self._running = 0  # steps of chains, submitted or under way
         self._ahead = threading.Semaphore(AHEAD)
         self._kept = self._waiting = self._followed = 0
@@ -85,7 +71,7 @@ class Listing:
             return
         before = self.listed
         self._done.clear()
-        chains = [_Chain(lo=span.lo, hi=span.hi, floor=span.lo) for span in spans]
+        chains = [self._chain(span.lo, span.hi) for span in spans]
         chains[0].lo = spans[0].lo if lowest is None else min(lowest, spans[0].lo)
         with self._lock:
             self._chains.extend(chains)
@@ -107,20 +93,21 @@ class Listing:
 
     def keep(self, page: Page, lo: int, hi: int | None) -> None:
         """Follow the page's nested lists, decode it and write its checkpoint."""
-        self._finish(page, self._follow_lists(page), lo, hi)
+        self._finish(page, self._follow_lists(page), Reach(lo, hi))
 
     def _follow_lists(self, page: Page) -> Sequence[Future[None]]:
         with self._lock:
             self._waiting += 1
         return [self._followers.submit(self._follow, page, overflow) for overflow in page.overflows]
 
-    def _finish(self, page: Page, following: Iterable[Future[None]], lo: int, hi: int | None) -> None:
+    def _finish(self, page: Page, following: Iterable[Future[None]], reach: Reach) -> None:
         for nested in following:
             nested.result()
         batches = page.batches(self._origins())
         if page.created:
             note = msgspec.json.encode(page.unknown) if page.unknown else b""
-            self._store.save(batches, lo, hi, min(page.created), max(page.created), note)
+            ends = min(page.created), max(page.created)
+            self._store.save(batches, reach.lo, reach.hi, *ends, note, reach.place)
         with self._lock:
             self._kept, self._waiting = self._kept + 1, self._waiting - 1
             self.unknown.extend(page.unknown)
@@ -128,7 +115,7 @@ class Listing:
                 self.ids.update(page.ids)
             if page.created:
                 self.newest = max(page.created) if self.newest is None else max(self.newest, *page.created)
-        if hi is None:
+        if reach.hi is None:
             self.begun.set()
         for table, batch in batches.items():
             if table != self._resource.name:
@@ -141,13 +128,13 @@ class Listing:
             for future in [self._pool.submit(task, one) for one in some]:
                 future.result()
 
-    def _submit(self, chains: Sequence[_Chain]) -> None:
+    def _submit(self, chains: Sequence[Chain]) -> None:
         with self._lock:
             self._running += len(chains)
         for chain in chains:
             self._pool.submit(self._run, chain)
 
-    def _run(self, chain: _Chain) -> None:
+    def _run(self, chain: Chain) -> None:
         try:
             if self._failure is None:
                 self._step(chain)
@@ -159,33 +146,38 @@ class Listing:
             if not self._running:
                 self._done.set()
 
-    def _step(self, chain: _Chain) -> None:
+    def _step(self, chain: Chain) -> None:
         """Read the chain's next page and keep it; the chain goes on after that, or while nested lists are followed."""
-        page, lo, hi, more = self._read(chain)
+        page, reach, more = self._read(chain)
         following = self._follow_lists(page)
         if more and following:
             with self._ahead:
                 self._submit([chain])
-                self._finish(page, following, lo, hi)
+                self._finish(page, following, reach)
         else:
-            self._finish(page, following, lo, hi)
+            self._finish(page, following, reach)
         self._advanced(self._resource.name, len(page.ids), 1)
         self._foresee()
         if more and not following:
             self._submit([chain])
 
-    def _read(self, chain: _Chain) -> tuple[Page, int, int | None, bool]:
-        """Return the chain's next page, the span it covers, and whether there is more to read."""
+    def _read(self, chain: Chain) -> tuple[Page, Reach, bool]:
+        """Return the chain's next page, what it covers, and whether there is more to read."""
         resource = self._resource
-        page = self._reader.get(
-            resource.name, resource.path, self._parameters(chain), lambda body: open_page(resource.table, body)
-        )
+        try:
+            page = self._page(chain)
+        except CursorGone:
+            if resource.scope is Scope.WHOLE_EACH_TIME:
+                raise  # such a list knows no `created` filter
+            chain.begin_anew(self._store.new_chain())
+            page = self._page(chain)
         created = page.created
         oldest = min(created) if created else chain.lo
         finished = not page.has_more or not created or oldest < chain.floor
         top = chain.covered_to if chain.covered_to is not None else chain.hi
         # The second of the oldest row may go on on the next page: it is covered only when nothing follows.
         bottom = chain.lo if finished and not (created and oldest < chain.floor) else oldest + 1
+        reach = Reach(min(bottom, top) if top is not None else bottom, top, (chain.number, chain.pages))
         with self._lock:
             self.listed += len(created)
             if finished:
@@ -195,9 +187,14 @@ class Listing:
             chain.newest = max(created) if chain.newest is None else chain.newest
             chain.pages += 1
             self._share(chain, oldest, chain.newest)
-        return page, min(bottom, top) if top is not None else bottom, top, not finished
+        return page, reach, not finished
 
-    def _share(self, chain: _Chain, oldest: int, newest: int) -> None:
+    def _page(self, chain: Chain) -> Page:
+        resource = self._resource
+        parameters = chain.parameters(resource)
+        return self._reader.get(resource.name, resource.path, parameters, lambda body: open_page(resource.table, body))
+
+    def _share(self, chain: Chain, oldest: int, newest: int) -> None:
         """Cut what is left of the chain's range, as far as its density is known, and let new chains have the rest."""
         if self._resource.scope is Scope.WHOLE_EACH_TIME:
             return  # such a list knows no `created` filter
@@ -208,12 +205,15 @@ class Listing:
             share = left / (len(cuts) + 1)
             chain.left = share
             edges = [chain.floor, *cuts]
-            parts = [_Chain(lo=lo, hi=hi, floor=lo, left=share) for lo, hi in pairwise(edges)]
+            parts = [self._chain(lo, hi, share) for lo, hi in pairwise(edges)]
             if parts:
                 parts[0].lo = chain.lo
                 chain.lo = chain.floor = cuts[-1]
             self._chains.extend(parts)
         self._submit(parts)
+
+    def _chain(self, lo: int, hi: int | None, left: float = 0) -> Chain:
+        return Chain(self._store.new_chain(), lo, hi, floor=lo, left=left)
 
     def _foresee(self) -> None:
         """Say what is left to ask for. Nested lists go on as often as so far, and their pages are as urgent as they."""
@@ -223,17 +223,6 @@ class Listing:
         self._reader.expect(self._resource.path, max(left, followed))
         if self._nested:
             self._reader.expect(self._nested, followed)
-
-    def _parameters(self, chain: _Chain) -> dict[str, Any]:
-        parameters: dict[str, Any] = {**dict(self._resource.parameters), "limit": PAGE}
-        window = {"gte": chain.lo} if chain.lo > 0 else {}
-        if chain.hi is not None:
-            window["lt"] = chain.hi
-        if window:
-            parameters["created"] = window
-        if chain.cursor is not None:
-            parameters["starting_after"] = chain.cursor
-        return parameters
 
     def _follow(self, page: Page, overflow: Overflow | None) -> None:
         table = next(c.table for c in self._resource.table.children if c.is_list_object)

@@ -4,8 +4,10 @@ Pure arithmetic on unix seconds. Stripe lists newest first, so a page covers tim
 stood; the second of its oldest row is not covered, because rows of that second may stand on the next page.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from redisu_pipeline.lake.pages import PageName
 
 PAGE = 100
 """Rows Stripe returns at most on a page."""
@@ -40,6 +42,32 @@ def gaps(start: int, covered: Iterable[Span]) -> list[Span]:
         reached = max(reached, span.hi)
     missing.append(Span(reached, None))
     return missing
+
+
+def covered(pages: Iterable[PageName]) -> list[Span]:
+    """Return the spans of which ``pages`` hold every row; not each page of a chain need be among them.
+
+    A page is kept when its nested lists are complete, which may be after the pages that follow it, and a damaged one
+    is lost. The page that follows goes on in the second of its oldest row: that second is whole with both only.
+    """
+    pages = list(pages)
+    chains = {(page.chain, page.place): page for page in pages if page.chain}
+    return [
+        Span(page.lo, page.hi if page.hi is None or _begun(page, chains) else max(page.lo, page.hi - 1))
+        for page in pages
+    ]
+
+
+def _begun(page: PageName, chains: Mapping[tuple[int, int], PageName]) -> bool:
+    """Whether the pages on which the last second of the page's span begins are there."""
+    while page.place:
+        before = chains.get((page.chain, page.place - 1))
+        if before is None:
+            return False
+        if before.lo != before.hi:
+            return True
+        page = before  # nothing but rows of that second
+    return True
 
 
 LOOK_AHEAD = 64

@@ -24,6 +24,10 @@ class Interrupted(Exception):
     """The run was asked to stop; what was read so far is kept."""
 
 
+class CursorGone(Failed):
+    """The object after which a page was to begin has been deleted since: the list must be entered at another place."""
+
+
 class Reader:
     """Reads one account. Threads share it; ``requests`` counts every attempt by table."""
 
@@ -35,12 +39,13 @@ class Reader:
     def get(self, table: str, path: str, parameters: Mapping[str, Any], parse: Callable[[bytes], T]) -> T:
         """Return ``parse(body)`` of a GET; a body that ``parse`` finds truncated is asked for again.
 
-        Raises NotThere, Interrupted, or Failed with one line when Stripe refuses or stays unreachable.
+        Raises NotThere, Interrupted, CursorGone, or Failed with one line when Stripe refuses or stays unreachable.
         """
         try:
             return self.attempt(table, path, lambda api: parse(api.get(path, parameters)))
         except Refused as refused:
-            raise Failed([self._refusal(table, refused)]) from None
+            gone = refused.code == "resource_missing" and "starting_after" in parameters
+            raise (CursorGone if gone else Failed)([self._refusal(table, refused)]) from None
 
     def attempt(self, table: str, path: str, call: Callable[[StripeApi], T]) -> T:
         """Return ``call(api)``, repeated while that may help; ``path`` says which rate limit it counts against.

@@ -15,6 +15,15 @@ from redisu_pipeline.tables.model import Table
 IDENTITY = decoder_of(Identity)
 
 
+class _Named(msgspec.Struct):
+    """The id alone, to name an object whose other fields may be of any type."""
+
+    id: str = "(no id)"
+
+
+NAMED = decoder_of(_Named)
+
+
 class UnexpectedShape(Exception):
     """Stripe sent a value of another type than documented, or left out a field that money depends on."""
 
@@ -78,7 +87,7 @@ class Rows:
 
 def _id_of(raw: Any) -> str:
     try:
-        return IDENTITY.decode(raw).id or "(no id)"
+        return NAMED.decode(raw).id
     except msgspec.DecodeError:
         return "(no id)"
 

@@ -25,7 +25,9 @@ _FAST = pa.ipc.IpcWriteOptions(compression="lz4")
 class PageName:
     """What a page holds: unix seconds it covers ``[lo, hi)`` (hi None: to the future), and of its rows' `created`.
 
-    ``number`` grows with the time of reading: of two readings of one object the higher is the newer.
+    ``number`` grows with the time of reading: of two readings of one object the higher is the newer. ``place`` counts
+    the pages of a ``chain`` from 0: each goes on where the one before it ended, in the middle of a second if need be.
+    Objects read one by one have no chain (0).
     """
 
     number: int
@@ -34,16 +36,22 @@ class PageName:
     oldest: int
     newest: int
     rows: int
+    chain: int = 0
+    place: int = 0
 
     def encode(self) -> str:
         hi = OPEN if self.hi is None else self.hi
-        return f"{self.number:08d}_{self.lo}_{hi}_{self.oldest}_{self.newest}_{self.rows}.page"
+        rest = f"{self.oldest}_{self.newest}_{self.rows}_{self.chain}_{self.place}"
+        return f"{self.number:08d}_{self.lo}_{hi}_{rest}.page"
 
     @classmethod
     def decode(cls, name: str) -> "PageName":
         """Return the page a file name describes; ValueError for any other file."""
-        number, lo, hi, oldest, newest, rows = name.removesuffix(".page").split("_")
-        return cls(int(number), int(lo), None if hi == OPEN else int(hi), int(oldest), int(newest), int(rows))
+        number, lo, hi, oldest, newest, rows, *place = name.removesuffix(".page").split("_")
+        # Written before pages had a place: as if the page before it were lost.
+        chain, at = place or ("0", "1")
+        ends = int(lo), None if hi == OPEN else int(hi)
+        return cls(int(number), *ends, int(oldest), int(newest), int(rows), int(chain), int(at))
 
 
 class ListingHeader(msgspec.Struct, frozen=True):
@@ -67,7 +75,7 @@ class PageStore:
         self._storage = storage
         self._folder = f".staging/pages/{account}/{resource}"
         self._lock = threading.Lock()
-        self._number = 0
+        self._number = self._chain = 0
         self._pages: list[PageName] = []
 
     def resume(self, schema: str) -> ListingHeader | None:
@@ -82,7 +90,7 @@ class PageStore:
             if not name.endswith(".page"):
                 continue
             page = PageName.decode(name)
-            self._number = max(self._number, page.number)
+            self._number, self._chain = max(self._number, page.number), max(self._chain, page.chain)
             if self._body(page) is not None:
                 self._pages.append(page)
         return header
@@ -90,6 +98,12 @@ class PageStore:
     def begin(self, header: ListingHeader) -> None:
         """Record what is about to be listed, before its first page."""
         self._storage.write(f"{self._folder}/listing.json", msgspec.json.encode(header), expect=ANY)
+
+    def new_chain(self) -> int:
+        """Return a number that no chain of pages has yet."""
+        with self._lock:
+            self._chain += 1
+            return self._chain
 
     @property
     def pages(self) -> list[PageName]:
@@ -104,15 +118,17 @@ class PageStore:
         oldest: int,
         newest: int,
         note: bytes = b"",
+        place: tuple[int, int] = (0, 0),
     ) -> None:
         """Keep one page; ``lo`` to ``hi`` is the span it covers (equal for objects read one by one).
 
-        ``note`` is what else a later run must know of it; ``notes`` gives it back.
+        ``note`` is what else a later run must know of it; ``notes`` gives it back. ``place`` is its chain, and where
+        it stands there.
         """
         rows = next(iter(batches.values())).num_rows
         with self._lock:
             self._number += 1
-            page = PageName(self._number, lo, hi, oldest, newest, rows)
+            page = PageName(self._number, lo, hi, oldest, newest, rows, *place)
         rows_of = {table: _ipc(batch) for table, batch in batches.items() if batch.num_rows}
         body = msgspec.msgpack.encode(rows_of | ({NOTE: note} if note else {}))
         self._storage.write_scratch(f"{self._folder}/{page.encode()}", zlib.crc32(body).to_bytes(4, "big") + body)
