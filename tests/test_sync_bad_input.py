@@ -32,6 +32,19 @@ def test_a_wrong_key(town: Town) -> None:
     assert not list(town.lake.glob("stripe/**/*.parquet"))
 
 
+def test_a_key_of_the_other_mode_never_mixes_live_with_test_data(town: Town) -> None:
+    assert town.main(*ONLY_SOME).code == 0
+    before = {path: path.read_bytes() for path in town.lake.glob("stripe/**/*.parquet")}
+    store = town.store()
+    live, store.key = store.key, "rk_test_of_another_world"
+    said = is_one_line(town.main(*ONLY_SOME, STRIPE_API_KEY_US=store.key), 1, "key_mode")
+    assert said["where"] == "accounts.us"
+    assert "holds live data" in said["message"]
+    assert {path: path.read_bytes() for path in town.lake.glob("stripe/**/*.parquet")} == before
+    store.key = live
+    assert town.main(*ONLY_SOME).code == 0
+
+
 def test_a_missing_and_an_empty_key(town: Town) -> None:
     town.environ["STRIPE_API_KEY_US"] = ""
     answer = town.main()

@@ -244,6 +244,7 @@ class Family:
             extra["filling"] = filling.version
         if self._resource is EVENTS:
             position = last_event + self._gap
+            extra["mode"] = self._run.mode
             if self._gap:
                 extra["gap_seq"] = str(position)
         else:

@@ -36,6 +36,11 @@ class Run:
     full: bool
     since: datetime | None
 
+    @property
+    def mode(self) -> str:
+        """What the key reads, in Stripe's word: live or test."""
+        return "live" if self.livemode else "test"
+
 
 @dataclass(frozen=True)
 class Feed:

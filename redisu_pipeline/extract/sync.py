@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import Protocol
 
-from redisu_pipeline.common.problems import ConfigurationError, Problem, Refusal
+from redisu_pipeline.common.problems import ConfigurationError, Failed, Problem, Refusal
 from redisu_pipeline.common.reports import AccountReport, Progress, Silence, SyncReport, TableReport
 from redisu_pipeline.common.settings import Account, Settings
 from redisu_pipeline.common.stripe_api import API_VERSION, NotThere
@@ -153,6 +153,7 @@ def _sync_account(call: _Call, account: Account, key: str) -> _Result:
     door = Door(account, key, storage, database, call.progress, call.stop, call.landing)
     try:
         with opened(door, tables, livemode=door.livemode(), full=request.full, since=since) as run:
+            _refuse_other_mode(run)
             _sync_resources(run, resources, TaxSource(call.settings, account, key), result)
             _attempt(run, CHARGES, lambda _: BeforeStart(run, account, result.tables), result)
             if not call.stop.is_set():
@@ -165,6 +166,16 @@ def _sync_account(call: _Call, account: Account, key: str) -> _Result:
     except Interrupted:
         pass
     return result
+
+
+def _refuse_other_mode(run: Run) -> None:
+    """Raise Failed where the account's rows were read with a key of the other mode: live and test data never mix."""
+    events, _ = read_manifest(run.storage, EVENTS.name, run.account)
+    known = events.cursor.extra.get("mode", run.mode) if events else run.mode
+    if known != run.mode:
+        what = f"the lake holds {known} data of this account, and the key reads {run.mode} data"
+        mend = f"give a {known} key, or sync the {run.mode} data into a lake of its own"
+        raise Failed(Problem("key_mode", f"accounts.{run.account}", what, mend))
 
 
 def _with_rates(resources: tuple[Resource, ...]) -> tuple[Resource, ...]:
