@@ -163,6 +163,13 @@ def test_a_name_without_a_lock_is_a_usage_error(closed: tuple[SmallBooks, Answer
     assert said["where"] == "--by"
 
 
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_lock_in_nobodys_name_is_a_usage_error(august: SmallBooks, name: str) -> None:
+    said = problem_of(august.close("2026-08", "--lock", "--by", name), 2, "usage")
+    assert said["where"] == "--by"
+    assert august.close("2026-08").json["status"] == "final"
+
+
 def test_a_control_that_breaks_keeps_the_month_open_and_exits_1_with_its_line(books: SmallBooks) -> None:
     books.configure(*NO_RATE)
     answer = books.close("2026-08")
