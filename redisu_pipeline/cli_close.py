@@ -42,7 +42,9 @@ def close(
     if by is not None and not lock:
         problem = Problem("usage", "--by", "names who locks the month, and nothing is locked", "add --lock")
         raise ConfigurationError(problem)
-    signature = Signature.of(by) if lock else None
+    if by is not None and not by.strip():
+        raise ConfigurationError(Problem("usage", "--by", "a lock names who did it", "give a name, or leave --by out"))
+    signature = Signature.of(by.strip() if by else None) if lock else None
     settings = load(config, os.environ)
     with step_by_step(terminal()) as tell:
         report = run(settings, os.environ, account, month, signature, tell)

@@ -179,6 +179,13 @@ def test_a_name_without_a_lock_is_a_usage_error(closed: tuple[SmallBooks, Answer
     assert said["where"] == "--by"
 
 
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_lock_in_nobodys_name_is_a_usage_error(august: SmallBooks, name: str) -> None:
+    said = problem_of(august.close("2026-08", "--lock", "--by", name), 2, "usage")
+    assert said["where"] == "--by"
+    assert august.close("2026-08").json["status"] == "final"
+
+
 def test_a_control_that_breaks_keeps_the_month_open_and_exits_1_with_its_line(books: SmallBooks) -> None:
     books.configure(*NO_RATE)
     answer = books.close("2026-08")
@@ -277,7 +284,7 @@ def test_a_sale_that_the_old_report_lacks_is_named_by_its_stripe_id(august: Smal
     assert (answer.code, answer.codes) == (1, ["differences"])
     (difference,) = answer.json["differences"]
     assert (difference["account"], difference["fit"]) == (revenue.gl_account, "one")
-    assert Decimal(difference["difference"]) == Decimal(missing["amount_minor"]) / 100
+    assert difference["difference"] == f"{Decimal(missing['amount_minor']) / 100:.2f}"  # as a close writes it
     assert missing["source_id"] in {source["source_id"] for source in difference["sources"]}
     shown = august.redisu("compare", "--account", "us", "--month", "2026-08", "--file", file, json=False)
     assert missing["source_id"] in shown.stdout or "of 5" in shown.stdout

@@ -100,6 +100,8 @@ def test_a_late_report_blocks(shop_world: World) -> None:
     rows = run(replace(inputs, figures=stated(inputs, State.LATE, "available to the 30th")))
     assert set(by_status(rows, Status.FAIL)) == REPORTS
     assert all(row.stops for row in by_status(rows, Status.FAIL)["C3"])
+    late = [row for failed in by_status(rows, Status.FAIL).values() for row in failed]
+    assert all((row.left_amount, row.right_amount, row.difference) == (0, 1, -1) for row in late)
 
 
 def test_a_balance_report_that_ends_before_the_month_blocks(shop_world: World) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from paper_books import Paper, at, dated, heading_of, in_order, journal
 
-from redisu_pipeline.close.late_changes import Standing, accounts_by_number, delta, late_journal
+from redisu_pipeline.close.late_changes import Standing, accounts_posted, delta, late_journal
 from redisu_pipeline.close.sources import Journal
 from redisu_pipeline.common.money import to_minor
 from redisu_pipeline.common.periods import Month
@@ -100,7 +100,7 @@ def test_late_changes_with_too_many_lines_are_split_into_parts_that_balance() ->
     late, stood = shop(240), shop(240, cash=False)
     _, fresh = journal(late.books(OCTOBER))
     _, before = journal(stood.books(OCTOBER))
-    posted = accounts_by_number(before.lines, fresh.lines)
+    posted = accounts_posted(before.lines, fresh.lines)
     other = replace(heading_of(late.books(OCTOBER)), version=2, adjusts=OCTOBER, posted=posted)
     found = late_journal(delta(fresh, Standing(before.lines, before.legs)), other)
     lengths = check(found)

@@ -90,6 +90,20 @@ def test_books_in_another_time_zone_are_the_ledgers_cut_at_its_bounds(
     assert cut >= 3  # the zones matter: some months are others than in UTC
 
 
+def test_a_payout_arrives_on_the_day_that_stripe_names_in_every_time_zone(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    """`arrival_date` is a date, written as its midnight UTC: in New York that is the evening before."""
+    town = synced_town(tmp_path_factory).copied(tmp_path / "town")
+    for account in ACCOUNTS:
+        zone = 'timezone = "America/New_York"'
+        town.configure(f'subsidiary = "Redis {account}"', f'subsidiary = "Redis {account}"\n{zone}')
+    frames = [town.books(account, MONTHS[0])["payouts"] for account in ACCOUNTS]
+    payouts = [row for frame in frames for row in frame.select("arrival_date", "arrival_period").collect().rows()]
+    assert 1 in {at.day for at, _ in payouts}
+    assert [at for at, period in payouts if at.year * 100 + at.month != period] == []
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_lakes_journals_are_the_ledgers_to_the_cent(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     town = closed_town(tmp_path_factory, seed)

@@ -319,6 +319,50 @@ def test_a_decision_that_is_taken_back_between_two_closes_is_posted_back(
     assert sums(of_august) == sums(freshly(town, august, "il"))
 
 
+DEPARTMENTS = """
+[chart_of_accounts]
+revenue = [
+    { number = "4000", name = "Course Revenue" },
+    { from = 2026-08-01, course = "redis-101", number = "4001", name = "Courses", department = "Basics" },
+    { from = 2026-08-01, course = "redis-ops", number = "4001", name = "Courses", department = "Operations" },
+]
+"""
+
+
+def test_a_late_change_moves_each_course_between_its_own_departments(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    """One GL number has a department for each course; what stood without one is taken back without one."""
+    town = closed_town(tmp_path_factory).copied(tmp_path / "town")
+    august, september, _ = MONTHS
+    assert town.close("us", august, by="Dana").status == "locked"
+    with (town.folder / "redisu.toml").open("a") as toml:
+        toml.write(DEPARTMENTS)
+    assert town.close("us", september).status == "final"
+    late = [line for line in town.rows("journal_lines", "us", september) if line["adjusts_period"]]
+    assert {(line["gl_account"], line["course"], line["department"]) for line in late} == {
+        ("4000", "redis-101", None),
+        ("4000", "redis-ops", None),
+        ("4001", "redis-101", "Basics"),
+        ("4001", "redis-ops", "Operations"),
+    }
+
+
+def test_closing_twice_changes_nothing_where_a_locked_month_was_derived_again_as_it_stands(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    """The first close derives August anew, the second knows that it need not: neither may say so in the lake."""
+    town = closed_town(tmp_path_factory).copied(tmp_path / "town")
+    august, september, _ = MONTHS
+    assert town.close("il", august, by="Dana").status == "locked"
+    with (town.folder / "redisu.toml").open("a") as toml:
+        toml.write('[chart_of_accounts]\nrounding = { number = "7191", name = "Cents" }\n')  # nothing is posted to it
+    assert town.close("il", september).status == "final"
+    before = tree(town.lake, "netsuite", "exports", "_manifest/netsuite")
+    assert not town.close("il", september).changed
+    assert tree(town.lake, "netsuite", "exports", "_manifest/netsuite") == before
+
+
 # -- crashes ----------------------------------------------------------------------------------------------------------
 
 KILL_AT = """

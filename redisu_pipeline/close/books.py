@@ -210,10 +210,14 @@ class _Tables:
     def _payouts(self) -> Frame:
         booked = self._table("balance_transactions", "id created")
         failures = self._engine.with_months(booked, failure_period="created").select("id", "failure_period")
-        dated = self._engine.with_months(self._engine.scan("payouts"), period="created", arrival_period="arrival_date")
+        dated = self._engine.with_months(self._engine.scan("payouts"), period="created")
+        # A date, which Stripe writes as its midnight UTC: in a zone west of it that is the day before.
+        arrival = nw.col("arrival_date").dt
+        month = arrival.year().cast(nw.Int64) * 100 + arrival.month().cast(nw.Int64)
         payouts = dated.select(
             *"id amount status automatic created arrival_date failure_code reconciliation_status livemode".split(),
-            *("period", "arrival_period"),
+            "period",
+            month.alias("arrival_period"),
             _upper("currency"),
             _named("transaction", "balance_transaction"),
             _named("failure_transaction", "failure_balance_transaction"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.problems import ConfigurationError, Problem
 from redisu_pipeline.common.settings import Account, GLAccount, Settings, gl_account
-from redisu_pipeline.journals.lines import Heading
+from redisu_pipeline.journals.lines import Heading, Posted
 from redisu_pipeline.journals.taxes import UNKNOWN
 
 UNMAPPED = GLAccount(number=UNKNOWN, name="unmapped")
@@ -26,7 +26,7 @@ def heading_of(
     *,
     version: int = 1,
     adjusts: Month | None = None,
-    posted: Mapping[str, GLAccount] | None = None,
+    posted: Mapping[Posted, GLAccount] | None = None,
 ) -> Heading:
     """Return what the lines of one derivation share. Raises ConfigurationError for a rates file that cannot be read."""
     chart = settings.chart(account.name)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from redisu_pipeline.close import gates
+from redisu_pipeline.close.amounts import plain
 from redisu_pipeline.close.compare import Difference, Source, compare, known_accounts
 from redisu_pipeline.close.old_report import read_old_report
 from redisu_pipeline.close.reading import never_closed
@@ -83,12 +84,16 @@ def _fields(one: Difference) -> dict[str, object]:
         "account": one.account,
         "name": one.name,
         "currency": one.currency,
-        "old": f"{one.old:f}",
-        "ours": f"{one.ours:f}",
-        "difference": f"{one.difference:f}",
+        "old": plain(one.old, one.currency),
+        "ours": plain(one.ours, one.currency),
+        "difference": plain(one.difference, one.currency),
         "fit": str(one.fit),
         "sources": [
-            {"source_object": part.source_object, "source_id": part.source_id, "amount": f"{part.amount:f}"}
+            {
+                "source_object": part.source_object,
+                "source_id": part.source_id,
+                "amount": plain(part.amount, one.currency),
+            }
             for part in one.evidence
         ],
         "ids": one.ids,

@@ -7,7 +7,7 @@ from redisu_pipeline.close import gates, gathering
 from redisu_pipeline.close.books import read_books
 from redisu_pipeline.close.chart import heading_of
 from redisu_pipeline.close.fingerprint import fingerprint, remembered
-from redisu_pipeline.close.late_changes import accounts_by_number, delta, late_journal, standing_of, totals_of
+from redisu_pipeline.close.late_changes import accounts_posted, delta, late_journal, standing_of, totals_of
 from redisu_pipeline.close.pins import Pins
 from redisu_pipeline.close.sources import Journal, journal_of
 from redisu_pipeline.close.stored import LOCKED, PeriodState, Stored
@@ -100,7 +100,9 @@ class Drafter:
         ]
         stands = totals_of(standing_lines)
         if seen == now:
-            return _Late(versions=gathering.version_checks(locked, stands, stands, "its sources have not changed"))
+            return _Late(
+                versions=gathering.version_checks(locked, stands, stands, "")
+            )  # word for word as derived again
         derived = self._derived(locked, lambda: read_books(self.settings, self.account, locked, self.pins))
         fresh = self._journal(derived, locked)
         wanted = totals_of(fresh.lines)
@@ -114,7 +116,7 @@ class Drafter:
             period,
             version=standing.version + 1,
             adjusts=locked,
-            posted=accounts_by_number(standing.lines, fresh.lines),
+            posted=accounts_posted(standing.lines, fresh.lines),
         )
         journal = late_journal(delta(fresh, standing), heading)
         both = totals_of([*standing_lines, *journal.lines])

@@ -14,7 +14,7 @@ from redisu_pipeline.close.sources import Journal, journal_of
 from redisu_pipeline.common.periods import Month
 from redisu_pipeline.common.settings import GLAccount
 from redisu_pipeline.journals.derive import CREDIT, DEBIT, Total
-from redisu_pipeline.journals.lines import Heading
+from redisu_pipeline.journals.lines import Heading, Posted
 from redisu_pipeline.journals.model import JournalClass, JournalLine
 from redisu_pipeline.journals.postings import LegKey
 
@@ -156,7 +156,7 @@ def _described(lines: Sequence[JournalLine], legs: pl.DataFrame, sign: int) -> p
 
 
 def late_journal(changed: pl.DataFrame, heading: Heading) -> Journal:
-    """Return the journals of a delta; ``heading`` adjusts the locked month and knows its GL accounts by number."""
+    """Return the journals of a delta; ``heading`` adjusts the locked month and knows its posted GL accounts."""
     side = pl.when(pl.col("amount") > 0).then(pl.lit(DEBIT)).otherwise(pl.lit(CREDIT)).alias("side")
     groups = ["key", "currency", "side", "account"]
     sums = changed.with_columns(side).group_by(groups).agg(pl.col("amount").sum(), legs=pl.len()).sort(groups)
@@ -167,10 +167,10 @@ def late_journal(changed: pl.DataFrame, heading: Heading) -> Journal:
     return journal_of(changed, totals, heading)
 
 
-def accounts_by_number(*lines: Iterable[JournalLine]) -> dict[str, GLAccount]:
-    """Return the GL accounts that lines were posted to."""
+def accounts_posted(*lines: Iterable[JournalLine]) -> dict[Posted, GLAccount]:
+    """Return the GL accounts that lines were posted to: one number may have a department for each course."""
     return {
-        line.gl_account: GLAccount(
+        _about(line)[1:]: GLAccount(
             number=line.gl_account, name=line.gl_account_name, department=line.department, location=line.location
         )
         for of in lines

@@ -4,10 +4,14 @@ A report that this key may not run is a work list item and not a failure; one th
 will come (contract §3).
 """
 
+from decimal import Decimal
+
 from redisu_pipeline.controls.evidence import Evidence
 from redisu_pipeline.controls.model import Status, Unit
 from redisu_pipeline.controls.outcome import ZERO, Outcome
 from redisu_pipeline.extract.figures_model import NOBODY_ASKED, Figure, Figures, State
+
+ONE = Decimal(1)
 
 
 def standing_of(evidence: Evidence, figure: Figure, *, scope: str) -> Figures | Outcome:
@@ -20,4 +24,6 @@ def standing_of(evidence: Evidence, figure: Figure, *, scope: str) -> Figures | 
     words = "report late" if late else "report unavailable"
     detail = f"{words}: {standing.reason}" if standing.reason else words
     status = Status.FAIL if late else Status.LIST
-    return Outcome(left=ZERO, right=ZERO, unit=Unit.COUNT, scope=scope, detail=detail, status=status)
+    # None of one report that must come: a control that fails shows a difference.
+    due = ONE if late else ZERO
+    return Outcome(left=ZERO, right=due, unit=Unit.COUNT, scope=scope, detail=detail, status=status)

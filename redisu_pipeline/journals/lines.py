@@ -26,6 +26,8 @@ ORDER = (
 
 Key = tuple[str, str, str, str, str, str, str, str]
 """class, currency, role, course, country, state, side, GL account ("": the chart decides): one line for each."""
+Posted = tuple[str, str, str, str, str, str]
+"""currency, role, course, country, state, number of the GL account; department and location hang on all of them."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class Heading:
     rate_of: Callable[[str], Decimal]
     account_of: Callable[[str, str | None, str | None, str | None, str, date], GLAccount]
     """(role, course, state, country, currency, day) -> GL account, by the chart."""
-    posted: Mapping[str, GLAccount] = field(default_factory=dict)
-    """GL accounts by number, for late changes."""
+    posted: Mapping[Posted, GLAccount] = field(default_factory=dict)
+    """The GL accounts of late changes, with the department and location that each was posted with."""
 
     @property
     def origin(self) -> Month:
@@ -110,7 +112,8 @@ def _line(key: Key, amount: int, legs: int, heading: Heading, part: int | None, 
     klass, currency, role, course, country, state, side, number = key
     known = (_told(course), _told(state), _told(country))
     day = heading.period.last_day
-    account = heading.posted[number] if number else heading.account_of(role, *known, currency, day)
+    posted = (currency, role, course, country, state, number)
+    account = heading.posted[posted] if number else heading.account_of(role, *known, currency, day)
     major = to_major(abs(amount), currency)
     return JournalLine(
         account=heading.account,
