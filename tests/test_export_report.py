@@ -96,6 +96,17 @@ def test_the_trial_balance_stands_in_each_currency_with_its_sums() -> None:
     assert captions == ["Trial balance USD", "Trial balance JPY"], "the subsidiary's own currency comes first"
 
 
+def test_a_balance_that_looks_odd_is_explained_where_it_stands() -> None:
+    whose = "cleared by NetSuite's bank matching"
+    assert whose in " ".join(PAGE.text)
+    ours = replace(MONTH, netsuite=replace(MONTH.netsuite, post_bank_arrivals=True))
+    assert whose not in " ".join(read(ours).text), "arrivals that we post leave only what is on its way"
+    unpaid = replace(MONTH.trial_balance[0], gl_role="in_flight", gl_account_name="In flight")
+    assert "In flight USD: invoice and money" in " ".join(read(replace(MONTH, trial_balance=[unpaid])).text)
+    none = replace(unpaid, closing=Decimal(0))
+    assert "In flight USD: invoice" not in " ".join(read(replace(MONTH, trial_balance=[none])).text)
+
+
 def test_sales_stand_by_course_and_less_their_refunds() -> None:
     rows = PAGE.rows("Sales by course USD, without tax")
     assert [tuple(row.values()) for row in rows] == [

@@ -18,9 +18,22 @@ def trial_balance(month: ClosedMonth) -> Section:
         rows = sorted((row for row in month.trial_balance if row.currency == currency), key=lambda row: row.gl_account)
         heads = ("Account", "Name", "#Opening", "#Debit", "#Credit", "#Closing")
         tables.append(cut(f"Trial balance {currency}", heads, [_balance(row) for row in rows], [_balances(rows)]))
+        intro += "".join(_why(row, month) for row in rows if row.closing)
         if total(row.opening for row in rows):
             intro += f" Opening balances {currency} of redisu.toml have no other side here, so their sum is not zero."
     return Section("trial-balance", "Trial balance", intro, tables=tuple(tables))
+
+
+def _why(row: TrialBalanceRow, month: ClosedMonth) -> str:
+    """Say of a balance that looks odd at first sight why it stands there."""
+    name = f"{row.gl_account_name} {row.currency}"
+    if row.gl_role == "in_flight":
+        return (
+            f" {name}: invoice and money fall into different months; a credit is money whose invoice comes later (C9)."
+        )
+    if row.gl_role == "transit" and not month.netsuite.post_bank_arrivals:
+        return f" {name}: all payouts so far, as those that have arrived are cleared by NetSuite's bank matching (C7)."
+    return ""
 
 
 def _balance(row: TrialBalanceRow) -> Row:
