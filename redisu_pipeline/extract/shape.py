@@ -55,7 +55,7 @@ def struct_of(table: Table) -> type[msgspec.Struct]:
     return _struct(f"{table.name}_object", fields)
 
 
-def _struct(name: str, fields: list[tuple[Any, ...]]) -> Any:
+def _struct(name: str, fields: list[tuple[Any, ...]]) -> type[msgspec.Struct]:
     """Make a struct with its fields in the alphabet, as Stripe sends them: a tenth less to search while decoding."""
     return msgspec.defstruct(name, sorted(fields, key=lambda field: field[0]), gc=False, kw_only=True)
 
