@@ -95,7 +95,7 @@ class StripeApi:
         except (AttributeError, KeyError, TypeError, ValueError):
             # The SDK stumbles over an error body in another form than Stripe's: a proxy answered, not Stripe.
             raise Transient("an error that is not in Stripe's form") from None
-        body: bytes = self._http.kept.body
+        body: bytes = vars(self._http.kept).pop("body")  # else each thread would hold its last page while it is idle
         return body
 
 

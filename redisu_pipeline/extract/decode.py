@@ -6,7 +6,9 @@ Measured by ``make bench``.
 """
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -90,16 +92,18 @@ class Page:
         """Decode the nested rows the page already holds, and note the lists that go on."""
         for children in self.table.children:
             rows = self.nested.setdefault(children.table.name, Rows(children.table))
-            for parent, row in enumerate(self.root.objects):
-                value = getattr(row, children.path)
-                if value is None:
-                    continue
-                raws = value.data if children.is_list_object else value
-                rows.append(raws, parent)
-                if children.is_list_object and value.has_more:
-                    after = IDENTITY.decode(raws[-1]).id or ""
-                    self.overflows.append(Overflow(parent, value.url or "", after))
+            found = list(map(attrgetter(children.path), self.root.objects))
+            if children.is_list_object:
+                self._note_overflows(found)
+                found = [value and value.data for value in found]
+            rows.append_nested(found)
             rows.decode()
+
+    def _note_overflows(self, lists: Iterable[ListObject | None]) -> None:
+        for parent, value in enumerate(lists):
+            if value is not None and value.has_more:
+                after = IDENTITY.decode(value.data[-1]).id or ""
+                self.overflows.append(Overflow(parent, value.url or "", after))
 
     def add(self, overflow: Overflow, body: bytes) -> Overflow | None:
         """Take one more page of a nested list, from any thread; return what is still missing, if anything."""
@@ -135,7 +139,6 @@ class Page:
         if rows is self.root:
             return self.nested[children.table.name]
         nested = Rows(children.table)
-        for parent, row in enumerate(rows.objects):
-            nested.append(getattr(row, children.path) or (), parent)
+        nested.append_nested(map(attrgetter(children.path), rows.objects))
         nested.decode()
         return nested

@@ -12,6 +12,11 @@ import pyarrow as pa
 
 _M_ARENA_MAX = -8  # <malloc.h>
 _ARENAS = 2
+_M_MMAP_THRESHOLD = -3
+_M_TRIM_THRESHOLD = -1
+_LARGE = 128 * 1024
+"""Bytes from which a block is the system's own and goes back when freed. The C library starts with as many, but takes
+as its measure the largest block ever freed: pages of half a megabyte then stay and leave holes (610 MB, so 572)."""
 _COLLECT_AFTER = 20_000  # new containers: a page has thousands, and hardly any of them is garbage that needs finding
 
 
@@ -22,7 +27,10 @@ def modest() -> None:
     pa.set_memory_pool(pa.system_memory_pool())
     gc.freeze()  # what was imported stays: no collection need look at it again
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_ARENA_MAX, _ARENAS)
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        library.mallopt(_M_TRIM_THRESHOLD, 2 * _LARGE)
 
 
 def give_back() -> None:

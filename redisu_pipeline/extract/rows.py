@@ -1,9 +1,9 @@
 """Decoded objects of one table, and what is said when they are not as documented."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -67,11 +67,23 @@ class Rows:
         self.parents.extend([parent] * len(raws))
         self.positions.extend(range(first_position, first_position + len(raws)))
 
+    def append_nested(self, raws_of: Iterable[Sequence[Any] | None]) -> None:
+        """Append what is nested in each parent, in their order; None stands for nothing."""
+        for parent, raws in enumerate(raws_of):
+            if raws:
+                self.raws += raws
+                count = len(raws)
+                self.parents += repeat(parent, count)
+                self.positions += range(count)
+
     def decode(self) -> None:
-        """Decode what was appended since the last call, in one go: a call for each object costs twice the time."""
+        """Decode what was appended since the last call, in one go: a call for each object costs twice the time.
+
+        As lines, whatever white space they hold: as one list the text was copied three times (a tenth of the time).
+        """
         fresh = self.raws[len(self.objects) :]
         try:
-            self.objects.extend(_decoder(self.table).decode(b"[" + b",".join(fresh) + b"]"))
+            self.objects.extend(decoder_of(struct_of(self.table)).decode_lines(b"\n".join(fresh)))
         except msgspec.DecodeError as error:
             raise self._first_fault(fresh, error) from None
 
@@ -90,10 +102,3 @@ def _id_of(raw: Any) -> str:
         return NAMED.decode(raw).id
     except msgspec.DecodeError:
         return "(no id)"
-
-
-@cache
-def _decoder(table: Table) -> msgspec.json.Decoder[Any]:
-    """Return the strict decoder of many objects of ``table``."""
-    objects: Any = list[struct_of(table)]  # type: ignore[misc]  # a type made at run time
-    return decoder_of(objects)

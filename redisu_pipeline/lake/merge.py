@@ -215,7 +215,9 @@ def _merge_zone(inputs: Inputs, lo: int, hi: int, tally: Tally, columns: list[st
     old_ids, roots = old.column("id").to_pylist(), old.column(inputs.table.root).to_pylist()
     was = {one: state for one, root, state in zip(old_ids, roots, _states(old), strict=True) if root in read}
     new_ids = new.column("id").to_pylist()
-    same = {one for one, state in zip(new_ids, _states(new), strict=True) if one in was and _equal(was[one], state)}
+    same = set()
+    if was:  # else, in a first sync, the JSON of a whole zone would be made into strings for nothing
+        same = {one for one, state in zip(new_ids, _states(new), strict=True) if one in was and _equal(was[one], state)}
     known = sum(object_id in was for object_id in new_ids)
     tally.new += len(new_ids) - known
     tally.changed += known - len(same)
