@@ -65,7 +65,6 @@ def test_a_report_with_one_reading_is_read(text: str) -> None:
         ("Account,Net\n4000,12.00 CR\n", "'12.00 CR' is no amount"),
         ("Account,Net\n4000,nan\n", "'nan' is no amount"),
         ("Account,Net\n4000,1e5\n", "'1e5' is no amount"),
-        ("Account,Net\n9999,12.00\n", "account '9999' is not in the chart"),
         ("Account,Net\n,12.00\n", "names no account"),
         ("Account,Net,Currency\n4000,12.00,\n", "'' is no currency"),
         ("Account,Net,Currency\n4000,12.00,XYZ\n", "'XYZ' is no currency"),
@@ -79,8 +78,19 @@ def test_a_report_with_two_readings_or_none_is_refused_in_one_line(text: str | b
     assert said in line
 
 
+def test_an_account_that_only_the_report_knows_is_a_difference_under_its_own_name() -> None:
+    text = "Account,Net\n9999,12.00\nStripe  suspense,1.00\n4000 Revenue of old,-2432.00\n"
+    rows = {("9999", "USD"): Decimal(12), ("Stripe suspense", "USD"): Decimal(1), ("4000", "USD"): Decimal(-2432)}
+    assert nets(text) == rows, "a number of ours is ours, whatever the report calls it"
+    found = compare(MONTH.lines, (), [*old_rows(), *(row for row in read(text) if row.account != "4000")])
+    assert [(one.account, one.ours, one.fit) for one in found] == [
+        ("9999", Decimal(0), Fit.NOTHING),
+        ("Stripe suspense", Decimal(0), Fit.NOTHING),
+    ]
+
+
 def test_every_fault_of_a_report_comes_at_once_with_its_line() -> None:
-    lines = refused("Account,Net\n9999,1.00\n4000,x\n1150,1.00\n")
+    lines = refused("Account,Net\n,1.00\n4000,x\n1150,1.00\n")
     assert [line.split(":")[0] for line in lines] == ["old.csv line 2", "old.csv line 3"]
 
 

@@ -44,7 +44,7 @@ _TOTALS = ("total", "totals", "grand total", "sum")
 class OldRow:
     """One line of the old report: net movement of an account, debit positive, major units."""
 
-    account: str  # number
+    account: str  # number; of an account that is not ours what the report calls it
     currency: str
     net: Decimal
     line: int  # of the file
@@ -53,7 +53,7 @@ class OldRow:
 def read_old_report(content: bytes, name: str, accounts: Mapping[str, str], currencies: Sequence[str]) -> list[OldRow]:
     """Return the rows of a report; ConfigurationError with every fault, each with its line.
 
-    ``name`` is the file as errors call it; ``accounts`` number → name of those that exist; ``currencies`` those of
+    ``name`` is the file as errors call it; ``accounts`` number → name of ours; ``currencies`` those of
     the journals: without a currency column there must be one.
     """
     table = list(_table(content, name))
@@ -137,15 +137,15 @@ class _Names:
                 self._numbers[form.casefold()] = number
 
     def number(self, text: str) -> str | None:
-        return self._numbers.get(" ".join(text.split()).casefold())
+        words = text.casefold().split()
+        return self._numbers.get(" ".join(words)) or (self._numbers.get(words[0]) if words else None)
 
 
 def _account(text: str, known: _Names, where: str) -> str:
-    number = known.number(text)
-    if number is None:
-        message = f"account {text[:60]!r} is not in the chart of accounts" if text else "names no account"
-        raise _refused("account", where, message, "correct it, or add it to chart_of_accounts")
-    return number
+    """Return an account's number. One that only the old report knows keeps its own name: it is a difference."""
+    if not text:
+        raise _refused("account", where, "names no account", "write its number or name")
+    return known.number(text) or " ".join(text.split())
 
 
 def _currency(got: Mapping[str, str], currencies: Sequence[str], where: str) -> str:
