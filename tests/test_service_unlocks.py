@@ -17,8 +17,9 @@ from webhook_service.entitlements import State
 from webhook_service.orders import Order
 from webhook_service.refresh import refresh
 from webhook_service.stripe_events import Event, NotAnEvent, decode_event
+from webhook_service.sweep_clock import Hurry
 from webhook_service.sweeps import sweep
-from webhook_service.worker import purge
+from webhook_service.worker import purge, sweep_all
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +229,21 @@ def test_a_sweep_makes_two_list_calls_an_account(home: House) -> None:
     assert {name: one["count"] for name, one in asked.items()} == {
         "GET /v1/events": 1,
         "GET /v1/checkout/sessions": 1,
+    }
+
+
+def test_a_key_that_may_not_read_its_account_is_asked_for_it_once(home: House) -> None:
+    home.shop.control.deny("us", "rak_account_read")
+    home.services.account_ids.pop("us", None)
+    home.shop.control.reset_requests()
+    for _ in range(3):
+        sweep_all(home.services, Hurry())
+    asked = home.shop.control.requests("us")["endpoints"]
+    home.shop.control.deny("us")
+    assert {name: one["count"] for name, one in asked.items()} == {
+        "GET /v1/account": 1,
+        "GET /v1/events": 3,
+        "GET /v1/checkout/sessions": 3,
     }
 
 

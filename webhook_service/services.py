@@ -60,8 +60,8 @@ class Services:
     metrics: Metrics = field(default_factory=Metrics)
     wake: Wake = field(default_factory=Wake)
     skew: Skew = field(default_factory=Skew)
-    account_ids: dict[str, str] = field(default_factory=dict)
-    """Stripe's own ids of the accounts, as far as they are learnt: only some events carry one."""
+    account_ids: dict[str, str | None] = field(default_factory=dict)
+    """Stripe's own ids of the accounts, as far as they are learnt (None: refused): only some events carry one."""
 
     def close(self) -> None:
         """Let go of the database and of FlockJay."""

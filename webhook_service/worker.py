@@ -169,11 +169,14 @@ def sweep_all(services: Services, hurry: Hurry) -> None:
 def _learn_id(services: Services, account: str) -> None:
     if account in services.account_ids:
         return
+    # A restricted key may not read it. Then events that name an account are refused, as they should not come.
     try:
         body = services.stripe[account].api.get("/v1/account", {})
         services.account_ids[account] = decode(body, _Account).id
-    except (Transient, NotThere, Refused, msgspec.MsgspecError) as error:
-        # A restricted key may not read it. Then events that name an account are refused, as they should not come.
+    except Refused as refused:
+        services.account_ids[account] = None  # asked again at every sweep it would be a third of all reads
+        _log.info("account id not told", account=account, error=str(refused))
+    except (Transient, NotThere, msgspec.MsgspecError) as error:
         _log.info("account id not learnt", account=account, error=str(error))
 
 
