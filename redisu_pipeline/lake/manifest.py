@@ -103,7 +103,7 @@ def decode_manifest(data: bytes, uri: str) -> Manifest:
                 "manifest_unreadable",
                 uri,
                 f"manifest cannot be read ({error})",
-                "restore the file from a backup, or move it and the table's folder away and run sync --full",
+                "restore the file from a backup, or move it and the table's folder away and run `redisu sync --full`",
             )
         ) from error
 
