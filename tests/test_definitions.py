@@ -1,6 +1,7 @@
 """The code location: what it offers, that it needs no secret, and what it says when it cannot work."""
 
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -137,3 +138,12 @@ class TestCodeLocation:
             assert not instance.telemetry_enabled
             assert not instance.nux_enabled
             assert instance.global_op_concurrency_default_limit == 1
+
+
+def test_no_description_holds_what_the_ui_would_take_for_a_tag(defs: dg.Definitions) -> None:
+    """The UI renders Markdown: `<report type>` outside of a code span is shown as nothing at all."""
+    for spec in defs.resolve_all_asset_specs():
+        schema = spec.metadata.get("dagster/column_schema")
+        columns = schema.columns if isinstance(schema, dg.TableSchema) else []
+        for text in [spec.description or "", *(column.description or "" for column in columns)]:
+            assert "<" not in re.sub(r"`[^`]*`", "", text), (spec.key, text)

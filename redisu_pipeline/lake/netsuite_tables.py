@@ -35,7 +35,7 @@ JOURNAL_LINES = _table(
         _ACCOUNT,
         ("subsidiary", pa.string(), "NetSuite subsidiary"),
         _PERIOD,
-        ("external_id", pa.string(), "STR-<ACCT>-<CCY>-<YYYYMM>-<CLASS>-V<n>[-P<k>]; the month is the one adjusted"),
+        ("external_id", pa.string(), "`STR-<ACCT>-<CCY>-<YYYYMM>-<CLASS>-V<n>[-P<k>]`; the month is the one adjusted"),
         ("class", pa.string(), "SALES FEES REFUNDS DISPUTES PAYOUTS RESERVES DEFERRAL ADJ"),
         ("version", pa.int32(), "1, or higher for the delta of a locked month"),
         ("tran_date", pa.date32(), "Last day of `period`"),

@@ -51,7 +51,7 @@ BALANCE_REPORTS = Resource(
         "balance_reports",
         "Rows of Stripe's balance reports over a month of the books: balance.summary, "
         "balance_change_from_activity.summary and payouts.summary. Filled by `redisu close`; the CSV as Stripe sent it "
-        "is `file`. `id` is <report type>:<period>:<currency>:<category>.",
+        "is `file`. `id` is `<report type>:<period>:<currency>:<category>`.",
         (
             ID,
             instant("created", "Midnight UTC of the period's first day: the file's month is the period", required=True),
