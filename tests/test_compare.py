@@ -89,6 +89,12 @@ def test_an_account_that_only_the_report_knows_is_a_difference_under_its_own_nam
     ]
 
 
+def test_a_name_counts_only_whole() -> None:
+    name = ACCOUNTS["4000"].split()[0]
+    found = read_old_report(b"Account,Net\n" + name.encode() + b" of old,1.00\n", "old.csv", {"4000": name}, ("USD",))
+    assert [row.account for row in found] == [f"{name} of old"], "it only begins like one of ours"
+
+
 def test_every_fault_of_a_report_comes_at_once_with_its_line() -> None:
     lines = refused("Account,Net\n,1.00\n4000,x\n1150,1.00\n")
     assert [line.split(":")[0] for line in lines] == ["old.csv line 2", "old.csv line 3"]

@@ -100,9 +100,8 @@ class Drafter:
         ]
         stands = totals_of(standing_lines)
         if seen == now:
-            return _Late(
-                versions=gathering.version_checks(locked, stands, stands, "")
-            )  # word for word as derived again
+            # Word for word as if it had been derived again.
+            return _Late(versions=gathering.version_checks(locked, stands, stands, ""))
         derived = self._derived(locked, lambda: read_books(self.settings, self.account, locked, self.pins))
         fresh = self._journal(derived, locked)
         wanted = totals_of(fresh.lines)

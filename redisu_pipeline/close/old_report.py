@@ -132,13 +132,15 @@ class _Names:
 
     def __init__(self, accounts: Mapping[str, str]) -> None:
         self._numbers: dict[str, str] = {}
+        self._alone = {number.casefold(): number for number in accounts}
         for number, name in accounts.items():
             for form in (name, f"{number} {name}", f"{number} - {name}", number):
                 self._numbers[form.casefold()] = number
 
     def number(self, text: str) -> str | None:
         words = text.casefold().split()
-        return self._numbers.get(" ".join(words)) or (self._numbers.get(words[0]) if words else None)
+        # Behind a number of ours stands any name; a name counts only whole: "Rounding" is not "Rounding of old".
+        return self._numbers.get(" ".join(words)) or (self._alone.get(words[0]) if words else None)
 
 
 def _account(text: str, known: _Names, where: str) -> str:

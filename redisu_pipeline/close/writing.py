@@ -16,7 +16,7 @@ from redisu_pipeline.common.periods import Month
 from redisu_pipeline.controls.model import ControlRow
 from redisu_pipeline.journals.model import JournalLine
 from redisu_pipeline.lake.catalog import CatalogTable
-from redisu_pipeline.lake.derived import Derivation, DerivedMonth, Slices, write_months
+from redisu_pipeline.lake.derived import Derivation, DerivedMonth, Slices, coded_schema, write_months
 from redisu_pipeline.lake.manifest import Cursor, Sums, read_manifest
 from redisu_pipeline.lake.netsuite_tables import CONTROLS, JOURNAL_LINES, JOURNAL_SOURCES, PERIODS
 from redisu_pipeline.lake.storage import ANY
@@ -111,7 +111,7 @@ def _sources(journal: Journal, legs: pl.DataFrame, account: str, period: Month) 
         "presentment_currency": _coded(legs["presentment_currency"]),
         "exchange_rate": _rates(legs["rate_e8"]),
     }
-    return pa.table(columns, schema=Slices(count, (), CODED).schema(JOURNAL_SOURCES.schema))
+    return pa.table(columns, schema=coded_schema(JOURNAL_SOURCES.schema, CODED))
 
 
 def _one(text: str, count: int) -> pa.DictionaryArray:

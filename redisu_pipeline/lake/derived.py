@@ -21,7 +21,7 @@ from redisu_pipeline.lake.foreign import sha256_of
 from redisu_pipeline.lake.manifest import Cursor, FileEntry, Manifest, RunProof, Sums, read_manifest, write_manifest
 from redisu_pipeline.lake.storage import ABSENT, Conflict, Storage
 
-CODED = pa.dictionary(pa.int32(), pa.string())
+_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 READ_AS = "ARROW:schema"
 """Where a Parquet file says as what Arrow is to read it."""
 
@@ -40,10 +40,10 @@ class Slices:
     coded: Collection[str] = ()
     distinct: Collection[str] = ()
 
-    def schema(self, declared: pa.Schema) -> pa.Schema:
-        """Return the schema that the slices have."""
-        fields = (field.with_type(CODED) if field.name in self.coded else field for field in declared)
-        return pa.schema(list(fields))
+
+def coded_schema(declared: pa.Schema, coded: Collection[str]) -> pa.Schema:
+    """Return the schema of slices whose texts in the columns ``coded`` come as dictionaries."""
+    return pa.schema([field.with_type(_DICTIONARY) if field.name in coded else field for field in declared])
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def write_months(
 def _build(storage: Storage, table: CatalogTable, rows: pa.Table | Slices, name: str) -> Path:
     target = storage.scratch() / name
     slices = rows if isinstance(rows, Slices) else Slices(rows.num_rows, (rows.cast(table.schema),))
-    schema, read_as = slices.schema(table.schema), base64.b64encode(table.schema.serialize().to_pybytes())
+    schema, read_as = coded_schema(table.schema, slices.coded), base64.b64encode(table.schema.serialize().to_pybytes())
     recurring = [column for column in schema.names if column not in slices.distinct]
     options = {"compression": "zstd", "use_dictionary": recurring, "store_schema": False}
     with pq.ParquetWriter(target, schema, **options) as writer:
